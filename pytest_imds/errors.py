@@ -1,0 +1,79 @@
+"""The exceptions that users can see; their constructors own the prose."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+from traceback import format_exception
+
+INNER_PACKAGES = ("pytest_imds", "pytest_httpserver", "werkzeug")
+
+
+class ImdsError(Exception):
+    """Anything that pytest-imds raises."""
+
+
+class ImdsUsageError(ImdsError, ValueError):
+    """A profile, knob, option or value that pytest-imds does not have."""
+
+    @classmethod
+    def unknown(cls, what: str, received: object, known: Iterable[str], advice: str = "") -> ImdsUsageError:
+        """Say that ``received`` is none of ``known``, and name the nearest."""
+        names = sorted(known)
+        lines = [f"unknown {what} {received!r}."]
+        nearest = get_close_matches(str(received), names, n=1)
+        if nearest:
+            lines.append(f"  did you mean {nearest[0]!r}?")
+        lines.append(f"  known: {', '.join(names)}")
+        if advice:
+            lines.append(f"  {advice}")
+        return cls("\n".join(lines))
+
+    @classmethod
+    def wrong_value(cls, what: str, received: object, right: str, advice: str = "") -> ImdsUsageError:
+        """Say that ``what`` cannot be ``received``, and what it can be."""
+        lines = [f"{what} cannot be {received!r}.", f"  right: {right}"]
+        if advice:
+            lines.append(f"  {advice}")
+        return cls("\n".join(lines))
+
+    @classmethod
+    def impossible_vm(cls, problem: str, advice: str) -> ImdsUsageError:
+        """Say that no Azure VM is like the one asked for."""
+        return cls(
+            f"{problem}\n  {advice}\n"
+            "  to serve it all the same: assign the attribute during the test, or use vm.override()"
+        )
+
+
+class ImdsPortError(ImdsError, OSError):
+    """The port that was asked for cannot be listened on."""
+
+    @classmethod
+    def taken(cls, port: int) -> ImdsPortError:
+        """Say that ``port`` is in use, and how to get a free one."""
+        return cls(f"cannot listen on 127.0.0.1:{port}.\n  leave port out (or 0) to get a free one")
+
+
+class ImdsServerError(ImdsError, AssertionError):
+    """What went wrong inside the server while a test ran."""
+
+    @classmethod
+    def during_test(cls, problems: Sequence[tuple[Exception | str, str | None]]) -> ImdsServerError:
+        """Put every problem, with its request and its traceback, in one message."""
+        count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+        parts = [f"{count} inside the IMDS server during this test:"]
+        for number, (problem, request) in enumerate(problems, start=1):
+            where = f"while it answered {request}:\n" if request else ""
+            parts.append(f"{number}. {where}{_told(problem)}")
+        return cls("\n\n".join(parts))
+
+
+def _told(problem: Exception | str) -> str:
+    if isinstance(problem, str):
+        return problem
+    # The way from the socket to the handler is the same every time: it starts where the user's code does.
+    start = problem.__traceback__
+    while start is not None and start.tb_frame.f_globals.get("__name__", "").split(".")[0] in INNER_PACKAGES:
+        start = start.tb_next
+    return "".join(format_exception(type(problem), problem, start or problem.__traceback__)).rstrip()

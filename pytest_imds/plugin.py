@@ -1,0 +1,115 @@
+"""The pytest plugin: options, markers, fixtures. PYTEST_DONT_REWRITE.
+
+It stays thin and imports nothing heavy: every test run of everybody who has the
+package installed loads it. (The capital letters keep pytest from rewriting
+assertions that are not there.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_imds import config as configuration
+from pytest_imds.errors import ImdsError, ImdsServerError, ImdsUsageError
+
+if TYPE_CHECKING:
+    from pytest_imds.server import ImdsServer, Shared
+    from pytest_imds.vm.model import Vm
+
+MARKER_FIXTURES = {"imds_vm": "imds_vm", "imds": "imds_server"}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Declare the options."""
+    configuration.add_options(parser)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Read the options, declare the markers."""
+    configuration.read_options(config)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let a marker act on a test that does not name its fixture."""
+    for item in items:
+        if isinstance(item, pytest.Function):
+            for marker, fixture in MARKER_FIXTURES.items():
+                if fixture not in item.fixturenames and item.get_closest_marker(marker) is not None:
+                    item.fixturenames.append(fixture)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Say on failure which VM the test had, and how to have it again."""
+    report = yield
+    server = item.stash.get(SERVER, None)
+    if report.failed and server is not None:
+        seed = item.config.stash[configuration.OPTIONS].seed
+        told = f"VM: profile {server.vm.profile}, name {server.vm.name}"
+        report.sections.append(("IMDS", f"{told}\nagain: pytest '{item.nodeid}' --imds-seed={seed}"))
+    return report
+
+
+SERVER = pytest.StashKey["ImdsServer"]()
+
+
+@contextmanager
+def _plainly(mistake: type[ImdsError], item: pytest.Item | None = None) -> Iterator[None]:
+    """Fail with the message of ``mistake`` alone, at the user's line: our frames would tell nobody anything."""
+    try:
+        yield
+    except mistake as error:
+        message = f"{configuration.where(item)}: {error}" if item else str(error)
+    else:
+        return
+    pytest.fail(message, pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def _imds_shared() -> Iterator[Shared]:
+    """What the servers of this session share: the listening socket, Faker."""
+    from pytest_imds.server import Shared
+
+    shared = Shared()
+    yield shared
+    shared.close()
+
+
+@pytest.fixture
+def imds_server(request: pytest.FixtureRequest, _imds_shared: Shared) -> Iterator[ImdsServer]:
+    """A local HTTP server that answers as the Azure Instance Metadata Service, for a VM of this test's own.
+
+    An ``ImdsServer``, which is a ``pytest_httpserver.HTTPServer``: ``url`` is where it
+    is, and what the test registers (``expect_request`` ...) answers before IMDS does. The
+    markers ``imds_vm`` and ``imds`` say what it shall be like. When the test ends,
+    whatever went wrong inside the server fails it.
+    """
+    from pytest_imds.server import ImdsServer
+
+    item = request.node
+    with _plainly(ImdsUsageError, item):
+        asked = configuration.asked(item)
+        server = ImdsServer(asked.profile, seed=asked.seed, newest=asked.newest, shared=_imds_shared, **asked.knobs)
+    item.stash[SERVER] = server
+    server.start()
+    yield server
+    server.release()
+    with _plainly(ImdsServerError):
+        server.check()
+
+
+@pytest.fixture
+def imds_vm(imds_server: ImdsServer) -> Vm:
+    """The VM that ``imds_server`` serves: a ``Vm``, generated anew for every test.
+
+    The marker ``imds_vm`` says what it shall be like; attributes that the test
+    assigns are served by the next request. A test always has the same VM, as long as
+    its id and ``--imds-seed`` are the same.
+    """
+    return imds_server.vm

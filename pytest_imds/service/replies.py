@@ -1,0 +1,61 @@
+"""Replies as they go out: documents, text, and the errors of the data."""
+
+from __future__ import annotations
+
+import json
+from email.utils import format_datetime
+from typing import Any
+from uuid import UUID
+
+from pytest_imds import data
+from pytest_imds.host import Host
+from pytest_imds.service.message import Reply
+from pytest_imds.tree import Json
+
+
+def document(host: Host, value: Json) -> Reply:
+    """Answer 200 with compact JSON.
+
+    Source: ``compact-json`` and ``utf-8`` in ``fixtures_data/behaviour.json``.
+    """
+    body = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    return _reply(host, "imds", 200, _content_type("json"), body)
+
+
+def text(host: Host, value: str) -> Reply:
+    """Answer 200 with bare text."""
+    return _reply(host, "imds", 200, _content_type("text"), value.encode())
+
+
+def error(host: Host, name: str, newest_versions: list[str] | None = None) -> Reply:
+    """Answer with the error ``name`` of ``fixtures_data/errors.json``, which has its source.
+
+    Args:
+        host: what answers.
+        name: the key in the data.
+        newest_versions: what goes into the bodies that name them.
+    """
+    row: dict[str, Any] = data.read("errors")[name]
+    body = row["body"]
+    if newest_versions is not None:
+        body = body.replace("{newest_versions}", json.dumps(newest_versions, separators=(",", ":")))
+    content = body.encode()
+    return _reply(host, row["sender"], row["status"], row["content_type"], content, row.get("content_length"))
+
+
+def _content_type(kind: str) -> str:
+    return str(data.read("behaviour")[f"{kind}-content-type"]["value"])
+
+
+def _reply(
+    host: Host, sender: str, status: int, content_type: str, body: bytes, content_length: int | None = None
+) -> Reply:
+    known = data.read("senders")[sender]
+    values = {
+        "Content-Type": content_type,
+        "Server": known["server"],
+        "x-ms-request-id": str(UUID(int=host.random.getrandbits(128), version=4)),
+        "Date": format_datetime(host.clock.now, usegmt=True),
+        "Content-Length": str(len(body) if content_length is None else content_length),
+    }
+    return Reply(status, tuple((name, values[name]) for name in known["headers"]), body)

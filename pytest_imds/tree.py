@@ -1,0 +1,36 @@
+"""JSON as a tree: reach a node by its path, list its children."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+Json = dict[str, "Json"] | list["Json"] | str | bool | int
+
+
+def child(node: Json | None, segment: str) -> Json | None:
+    """Return the member or item of ``node`` that ``segment`` names, or None.
+
+    An index is written as JSON writes a number: ``0``, not ``00`` or ``-1``.
+    """
+    if isinstance(node, dict):
+        return node.get(segment)
+    if isinstance(node, list) and segment.isascii() and segment.isdecimal() and segment == str(int(segment)):
+        index = int(segment)
+        return node[index] if index < len(node) else None
+    return None
+
+
+def walk(node: Json | None, segments: Iterable[str]) -> Json | None:
+    """Follow ``segments`` from ``node`` down; None where the way ends."""
+    for segment in segments:
+        node = child(node, segment)
+    return node
+
+
+def listing(node: dict[str, Json] | list[Json]) -> str:
+    """Name the children of ``node``, a line each, with a slash behind those that have children.
+
+    Source: ``listing`` in ``fixtures_data/behaviour.json``.
+    """
+    children = node.items() if isinstance(node, dict) else enumerate(node)
+    return "\n".join(f"{key}/" if isinstance(value, (dict, list)) else str(key) for key, value in children)

@@ -1,0 +1,315 @@
+"""Builds a VM whose parts agree with one another, from knobs and a source of chance."""
+
+from __future__ import annotations
+
+import re
+from base64 import b64encode
+from dataclasses import dataclass
+from functools import cached_property
+from ipaddress import IPv4Network, IPv6Address
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from pytest_imds import data
+from pytest_imds.vm import catalogue
+from pytest_imds.vm.model import ExtendedLocation, OsProfile, Plan, PublicKey, SecurityProfile, Vm
+from pytest_imds.vm.network import Interface, IpAddress, Ipv4, Ipv6, Subnet
+from pytest_imds.vm.profiles import Knobs
+from pytest_imds.vm.storage import (
+    DataDisk,
+    DiffDiskSettings,
+    ImageReference,
+    ManagedDisk,
+    OsDisk,
+    Reference,
+    ResourceDisk,
+    StorageProfile,
+)
+
+if TYPE_CHECKING:
+    from faker import Generator
+
+ROLES = ("api", "app", "db", "web")
+ENVIRONMENTS = ("dev", "test", "prod")
+NOT_A_LETTER = re.compile(r"[^a-z]")
+BASE_36 = "0123456789abcdefghijklmnopqrstuvwxyz"
+
+
+def build(knobs: Knobs, fake: Generator) -> Vm:
+    """Return a VM that is as ``knobs`` ask, and for the rest as ``fake`` has it.
+
+    Raises:
+        ImdsUsageError: the knobs ask for what no Azure VM is.
+    """
+    return _Builder(knobs, fake).vm()
+
+
+@dataclass
+class _Builder:
+    """Each part is made once, when another part asks for it."""
+
+    knobs: Knobs
+    fake: Generator
+
+    def vm(self) -> Vm:
+        knobs, random = self.knobs, self.fake.random
+        location, region = catalogue.region(knobs, random)
+        zone = catalogue.zone(knobs, location, region, random)
+        edge_zone = catalogue.edge_zone(knobs, location, region, random)
+        size, limits = catalogue.size(knobs, self.image["os_disk_size_gb"], random)
+        return Vm(
+            vm_id=knobs.vm_id or self.guid(),
+            name=self.name,
+            location=location,
+            vm_size=size,
+            cloud=knobs.cloud,
+            subscription_id=self.subscription_id,
+            resource_group_name=self.resource_group_name,
+            resource_id=self.resource_id,
+            provider="Microsoft.ClassicCompute" if knobs.classic else "Microsoft.Compute",
+            os_type=self.image["os_type"],
+            **self.image_fields,
+            plan=self.plan,
+            license_type=self.license_type,
+            tags=self.tags,
+            user_data=self.user_data,
+            os_profile=self.os_profile,
+            public_keys=self.public_keys,
+            storage_profile=self.storage_profile(limits["resource_disk_mib"]),
+            security_profile=self.security_profile,
+            interfaces=self.interfaces,
+            zone=zone,
+            physical_zone=f"{location}-AZ0{zone}" if zone else "",
+            extended_location=ExtendedLocation(edge_zone, "EdgeZone") if edge_zone else ExtendedLocation(),
+            platform_fault_domain=0 if zone else random.randrange(3),
+            platform_update_domain=0 if zone else random.randrange(5),
+            placement_group_id=self.guid() if self.uniform else "",
+            vm_scale_set_name=self.scale_set,
+            virtual_machine_scale_set=Reference(self.scale_set_id) if self.flexible else Reference(),
+            priority=knobs.priority,
+            eviction_policy=knobs.eviction_policy or ("Deallocate" if knobs.priority == "Spot" else ""),
+            classic=knobs.classic,
+        )
+
+    def guid(self) -> str:
+        return str(UUID(int=self.fake.random.getrandbits(128), version=4))
+
+    @cached_property
+    def image(self) -> dict[str, Any]:
+        return catalogue.image(self.knobs, self.fake.random)
+
+    @cached_property
+    def word(self) -> str:
+        return self._ascii_word(str(self.fake.format("last_name")))
+
+    def _ascii_word(self, name: str) -> str:
+        # Azure takes few characters in a name, and a user's Faker may speak any language.
+        return NOT_A_LETTER.sub("", name.lower())[:8] or "contoso"
+
+    @cached_property
+    def environment(self) -> str:
+        return str(self.fake.random.choice(ENVIRONMENTS))
+
+    @cached_property
+    def subscription_id(self) -> str:
+        return self.knobs.subscription_id or self.guid()
+
+    @cached_property
+    def resource_group_name(self) -> str:
+        return self.knobs.resource_group_name or f"rg-{self.word}-{self.environment}"
+
+    @cached_property
+    def uniform(self) -> bool:
+        return bool(self.knobs.scale_set) and self.knobs.orchestration == "uniform"
+
+    @cached_property
+    def flexible(self) -> bool:
+        return bool(self.knobs.scale_set) and not self.uniform
+
+    @cached_property
+    def scale_set(self) -> str:
+        wanted = self.knobs.scale_set
+        return wanted if isinstance(wanted, str) else f"{self.word}-vmss" if wanted else ""
+
+    @cached_property
+    def instance_id(self) -> int:
+        wanted = self.knobs.instance_id
+        return int(self.fake.random.randrange(40)) if wanted is None else wanted
+
+    @cached_property
+    def name(self) -> str:
+        if self.knobs.name:
+            return self.knobs.name
+        if self.uniform:
+            return f"{self.scale_set}_{self.instance_id}"
+        if self.flexible:
+            return f"{self.scale_set}_{self.fake.random.getrandbits(32):08x}"
+        return f"{self.word}-{self.fake.random.choice(ROLES)}-{self.fake.random.randrange(1, 100):02d}"
+
+    @cached_property
+    def computer_name(self) -> str:
+        if self.knobs.computer_name:
+            return self.knobs.computer_name
+        if self.uniform:
+            return f"{self.scale_set[:9]}{_base_36(self.instance_id):0>6}"
+        if self.flexible:
+            return f"{self.scale_set[:9]}{_base_36(self.fake.random.randrange(36**6)):0>6}"
+        return self.name[:15] if self.image["os_type"] == "Windows" else self.name
+
+    def azure_id(self, kind: str, name: str) -> str:
+        return (
+            f"/subscriptions/{self.subscription_id}/resourceGroups/{self.resource_group_name}"
+            f"/providers/Microsoft.Compute/{kind}/{name}"
+        )
+
+    @cached_property
+    def scale_set_id(self) -> str:
+        return self.azure_id("virtualMachineScaleSets", self.scale_set)
+
+    @cached_property
+    def resource_id(self) -> str:
+        if self.uniform:
+            return f"{self.scale_set_id}/virtualMachines/{self.instance_id}"
+        return self.azure_id("virtualMachines", self.name)
+
+    @cached_property
+    def image_fields(self) -> dict[str, Any]:
+        if self.knobs.image == "custom":
+            return {}
+        if self.knobs.image == "gallery":
+            return {"version": self.image["version"]}
+        return {key: self.image[key] for key in ("publisher", "offer", "sku", "version")}
+
+    @cached_property
+    def image_reference(self) -> ImageReference:
+        if self.knobs.image == "custom":
+            return ImageReference(id=self.azure_id("images", f"{self.word}-image"))
+        version = self.image["version"]
+        if self.knobs.image == "gallery":
+            definition = self.azure_id("galleries", f"{self.word}gallery/images/{self.word}")
+            return ImageReference(id=f"{definition}/versions/{version}", exact_version=version)
+        return ImageReference(**{**self.image_fields, "version": "latest"}, exact_version=version)
+
+    @cached_property
+    def plan(self) -> Plan:
+        if not self.image.get("plan"):
+            return Plan()
+        return Plan(name=self.image["sku"], product=self.image["offer"], publisher=self.image["publisher"])
+
+    @cached_property
+    def license_type(self) -> str:
+        if self.knobs.license_type is not None:
+            return self.knobs.license_type
+        return str(self.image.get("license_type", "")) if self.knobs.hybrid_benefit else ""
+
+    @cached_property
+    def tags(self) -> dict[str, str]:
+        if self.knobs.tags is not None:
+            return dict(self.knobs.tags)
+        owner = f"{self._ascii_word(str(self.fake.format('first_name')))}@example.com"
+        return {"environment": self.environment, "owner": owner, "service": self.word}
+
+    @cached_property
+    def user_data(self) -> str:
+        content = self.knobs.user_data
+        return b64encode(content.encode() if isinstance(content, str) else content).decode()
+
+    @cached_property
+    def has_key(self) -> bool:
+        return self.image["os_type"] == "Linux" and not self.knobs.password
+
+    @cached_property
+    def os_profile(self) -> OsProfile:
+        return OsProfile(
+            admin_username=self.knobs.admin_username or self._ascii_word(str(self.fake.format("first_name"))),
+            computer_name=self.computer_name,
+            disable_password_authentication=self.has_key if self.image["os_type"] == "Linux" else None,
+        )
+
+    @cached_property
+    def public_keys(self) -> list[PublicKey]:
+        if not self.has_key:
+            return []
+        admin = self.os_profile.admin_username
+        # The key is kept as it was given at creation: with or without a newline.
+        end = self.fake.random.choice((" generated-by-azure", f" {admin}@{self.word}\n"))
+        key = self.fake.random.choice(data.read("ssh_keys")["keys"])
+        return [PublicKey(key_data=f"{key}{end}", path=f"/home/{admin}/.ssh/authorized_keys")]
+
+    @cached_property
+    def security_profile(self) -> SecurityProfile:
+        secured = bool(self.knobs.security_type)
+        return SecurityProfile(
+            encryption_at_host=self.knobs.encryption_at_host,
+            secure_boot_enabled=secured,
+            security_type=self.knobs.security_type,
+            virtual_tpm_enabled=secured,
+        )
+
+    def storage_profile(self, resource_disk_mib: int) -> StorageProfile:
+        local = self.knobs.ephemeral_os_disk
+        name = f"{self.name}_OsDisk_1_{self.fake.random.getrandbits(128):032x}"
+        os_disk = OsDisk(
+            name=name,
+            os_type=self.image["os_type"],
+            disk_size_gb=self.image["os_disk_size_gb"],
+            caching="ReadOnly" if local else "ReadWrite",
+            managed_disk=self._managed_disk(name, "Standard_LRS" if local else "Premium_LRS"),
+            diff_disk_settings=DiffDiskSettings("Local" if local else ""),
+        )
+        return StorageProfile(
+            os_disk=os_disk,
+            data_disks=[self._data_disk(lun) for lun in range(self.knobs.data_disks)],
+            image_reference=self.image_reference,
+            resource_disk=ResourceDisk(resource_disk_mib),
+        )
+
+    def _data_disk(self, lun: int) -> DataDisk:
+        name = f"{self.name}_DataDisk_{lun}"
+        return DataDisk(
+            lun=lun,
+            name=name,
+            disk_size_gb=self.fake.random.choice((32, 64, 128, 256, 512, 1024)),
+            managed_disk=self._managed_disk(name, self.fake.random.choice(("Premium_LRS", "StandardSSD_LRS"))),
+        )
+
+    def _managed_disk(self, name: str, account_type: str) -> ManagedDisk:
+        return ManagedDisk(id=self.azure_id("disks", name), storage_account_type=account_type)
+
+    @cached_property
+    def interfaces(self) -> list[Interface]:
+        random, known = self.fake.random, data.read("network")
+        second, third = random.randrange(256), random.randrange(250 - self.knobs.nics)
+        made = []
+        for number in range(self.knobs.nics):
+            subnet = IPv4Network(f"10.{second}.{third + number}.0/24")
+            host = random.randrange(known["first_host"], 250)
+            public = self._public_address() if self.knobs.public_ip and number == 0 else ""
+            ipv6 = [IpAddress(self._ipv6_address(host))] if self.knobs.ipv6 else []
+            made.append(
+                Interface(
+                    mac_address=f"{random.choice(known['mac_prefixes'])}{random.getrandbits(24):06X}",
+                    ipv4=Ipv4(
+                        [IpAddress(str(subnet[host]), public)],
+                        [Subnet(str(subnet.network_address), str(subnet.prefixlen), [known["dns_server"]])],
+                    ),
+                    ipv6=Ipv6(ipv6),
+                )
+            )
+        return made
+
+    def _public_address(self) -> str:
+        block = IPv4Network(self.fake.random.choice(data.read("network")["public_ranges"]))
+        return str(block[self.fake.random.randrange(1, 255)])
+
+    def _ipv6_address(self, host: int) -> str:
+        # A unique local address (RFC 4193): fd, 56 random bits of prefix and subnet, the host.
+        return str(IPv6Address((0xFD << 120) | (self.fake.random.getrandbits(56) << 64) | host))
+
+
+def _base_36(number: int) -> str:
+    digits = ""
+    while number:
+        number, digit = divmod(number, 36)
+        digits = BASE_36[digit] + digits
+    return digits or "0"
