@@ -66,9 +66,7 @@ def _plainly(mistake: type[ImdsError], item: pytest.Item | None = None) -> Itera
         yield
     except mistake as error:
         message = f"{configuration.where(item)}: {error}" if item else str(error)
-    else:
-        return
-    pytest.fail(message, pytrace=False)
+        raise pytest.fail.Exception(message, pytrace=False) from None
 
 
 @pytest.fixture(scope="session")
