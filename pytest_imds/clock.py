@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from datetime import datetime, timezone
 
 
 class Clock:
@@ -12,8 +11,3 @@ class Clock:
     def time(self) -> float:
         """Return seconds since the epoch, as :func:`time.time` does."""
         return time.time()
-
-    @property
-    def now(self) -> datetime:
-        """The present moment, an aware datetime in UTC."""
-        return datetime.fromtimestamp(self.time(), tz=timezone.utc)

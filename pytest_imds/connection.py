@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import socket
+import sys
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, BinaryIO
+from urllib.parse import unquote
 
-from werkzeug.serving import WSGIRequestHandler
+from werkzeug.serving import DechunkedInput
 
 from pytest_imds import data
 from pytest_imds.head import Head, RefusedError, read_head
@@ -20,7 +23,11 @@ DRAIN_BYTES = 4 * 1024 * 1024
 DRAIN_S = 0.25
 
 
-class Connection(WSGIRequestHandler):
+class ClientGoneError(Exception):
+    """The client does not take the reply."""
+
+
+class Connection:
     """Answers every request of a connection.
 
     Werkzeug's own handler closes the connection after each reply, and sends
@@ -28,94 +35,126 @@ class Connection(WSGIRequestHandler):
     would wait 40 ms for the client's delayed acknowledgement.
     """
 
-    server: Listener
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-    owner: Owner | None
-    answering: str | None = None
+    def __init__(
+        self, client: socket.socket, address: tuple[str, int], listener: Listener, owner: Owner | None
+    ) -> None:
+        self.answering: str | None = None
+        self.owner = owner
+        self._client = client
+        self._address = address
+        self._listener = listener
+        self._begun = False
 
-    def setup(self) -> None:
-        """Belong to the test that is running now."""
-        super().setup()
-        self.connection.settimeout(self.server.idle_timeout_s)
-        self.owner = self.server.opened(self)
-
-    def finish(self) -> None:
-        """Let the listener forget this connection."""
-        super().finish()
-        self.server.closed(self)
-
-    def handle(self) -> None:
+    def serve(self) -> None:
         """Answer until one side closes, or the test that owns the connection ends."""
-        try:
-            while self.owner is not None and self._answer_next(self.owner):
-                pass
-        except (ConnectionError, TimeoutError):
-            return  # the client has gone, or does not read; its test sees that for itself
+        client = self._client
+        with suppress(OSError, ClientGoneError), client:  # that the client has gone, its test sees for itself
+            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            client.settimeout(self._listener.idle_timeout_s)
+            with client.makefile("rb") as stream:
+                while self.owner is not None and self._answer_next(self.owner, stream):
+                    pass
 
-    def _answer_next(self, owner: Owner) -> bool:
+    def close(self) -> None:
+        """Close the connection from another thread."""
+        with suppress(OSError):  # it is closed already
+            self._client.shutdown(socket.SHUT_RDWR)
+
+    def _answer_next(self, owner: Owner, stream: BinaryIO) -> bool:
         try:
-            head = read_head(self.rfile)  # type: ignore[arg-type]
+            head = read_head(stream)
         except RefusedError as refused:
             self._refuse(owner, str(refused))
             return False
-        if head is None or not self.server.begins(self, f"{head.method} {head.target}"):
+        if head is None or not self._listener.begins(self, f"{head.method} {head.target}"):
             return False
         try:
-            return self._answer(owner, head)
+            return self._answer(owner, head, stream)
         finally:
-            self.server.ends(self)
+            self._listener.ends(self)
 
-    def _answer(self, owner: Owner, head: Head) -> bool:
-        self.command, self.path, self.request_version = head.method, head.target, head.version
-        self.headers = head.headers  # type: ignore[assignment]
-        if head.headers.get("Expect", "").lower() == "100-continue":
-            self.connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+    def _answer(self, owner: Owner, head: Head, stream: BinaryIO) -> bool:
+        if head.headers.get("HTTP_EXPECT", "").lower() == "100-continue":
+            self._put(b"HTTP/1.1 100 Continue\r\n\r\n")
+        self._begun = False
         try:
-            self.environ = self.make_environ()
-            started: list[Any] = []
-            body = owner.wsgi(self.environ, lambda *start: started.extend(start))
-            return self._send(head, started[0], started[1], body)
-        except (ConnectionError, TimeoutError):
+            body, status, headers = owner.answer(self._environ(head, stream))
+            return self._send(head, body, status, headers)
+        except ClientGoneError:
             raise
         except Exception as problem:  # noqa: BLE001 - whatever it is, it belongs to the test, not to this thread
             owner.report(problem, f"{head.method} {head.target}")
-            self.connection.sendall(_failure())
+            if not self._begun:
+                self._put(_failure())
             return False
 
-    def _send(self, head: Head, status: str, headers: Iterable[tuple[str, str]], body: Iterable[bytes]) -> bool:
-        pairs = list(headers)
-        names = {name.lower() for name, _ in pairs}
-        code = int(status.split(" ", 1)[0])
-        bare = head.method == "HEAD" or code in (204, 304)
-        chunked = "content-length" not in names and not bare and head.version != "HTTP/1.0"
-        unbounded = "content-length" not in names and not bare and not chunked
-        close = head.wants_close or unbounded or "Transfer-Encoding" in head.headers
-        if chunked:
-            pairs.append(("Transfer-Encoding", "chunked"))
-        if close:
-            pairs.append(("Connection", "close"))
-        lines = "".join(f"{name}: {value}\r\n" for name, value in pairs)
+    def _environ(self, head: Head, stream: BinaryIO) -> dict[str, Any]:
+        """Return the request as PEP 3333 has it."""
+        path, _, query = head.target.partition("?")
+        environ: dict[str, Any] = {
+            "wsgi.version": (1, 0),
+            "wsgi.url_scheme": "http",
+            "wsgi.input": stream,
+            "wsgi.errors": sys.stderr,
+            "wsgi.multithread": True,
+            "wsgi.multiprocess": False,
+            "wsgi.run_once": False,
+            "REQUEST_METHOD": head.method,
+            "SCRIPT_NAME": "",
+            "PATH_INFO": unquote(path, "latin-1"),
+            "QUERY_STRING": query,
+            "REQUEST_URI": head.target,
+            "RAW_URI": head.target,
+            "REMOTE_ADDR": self._address[0],
+            "REMOTE_PORT": self._address[1],
+            "SERVER_NAME": self._listener.server_name,
+            "SERVER_PORT": str(self._listener.server_port),
+            "SERVER_PROTOCOL": head.version,
+            **head.headers,
+        }
+        if head.chunked:
+            environ["wsgi.input_terminated"] = True
+            environ["wsgi.input"] = DechunkedInput(stream)
+        return environ
+
+    def _send(self, head: Head, body: Iterable[bytes], status: str, headers: list[tuple[str, str]]) -> bool:
+        names = {name.lower() for name, _ in headers}
+        bodiless = head.method == "HEAD" or status[:3] in ("204", "304")
+        measured = bodiless or "content-length" in names
+        chunked = not measured and head.version != "HTTP/1.0"
+        # A body that came in chunks may have left its trailer unread.
+        close = head.wants_close or head.chunked or not (measured or chunked)
+        lines = "".join(f"{name}: {value}\r\n" for name, value in headers)
+        lines += "Transfer-Encoding: chunked\r\n" if chunked else ""
+        lines += "Connection: close\r\n" if close else ""
         pending = f"HTTP/1.1 {status}\r\n{lines}\r\n".encode("latin-1")
         try:
             for part in body:
-                if part and not bare:
+                if part and not bodiless:
                     # The head goes out with the first part: one send for a reply in one part.
-                    self.connection.sendall(pending + (b"%x\r\n%b\r\n" % (len(part), part) if chunked else part))
+                    self._put(pending + (b"%x\r\n%b\r\n" % (len(part), part) if chunked else part))
                     pending = b""
-            self.connection.sendall(pending + (b"0\r\n\r\n" if chunked else b""))
+            if rest := pending + (b"0\r\n\r\n" if chunked else b""):
+                self._put(rest)
         finally:
             if hasattr(body, "close"):
                 body.close()
         return not close
 
+    def _put(self, sent: bytes) -> None:
+        try:
+            self._client.sendall(sent)
+        except OSError:
+            raise ClientGoneError from None
+        self._begun = True
+
     def _refuse(self, owner: Owner, error: str) -> None:
-        self.connection.sendall(owner.refusal(error))
-        self.connection.shutdown(socket.SHUT_WR)
-        self.connection.settimeout(DRAIN_S)
+        self._put(owner.refusal(error))
+        self._client.shutdown(socket.SHUT_WR)
+        self._client.settimeout(DRAIN_S)
         left = DRAIN_BYTES
         while left > 0:
-            received = len(self.connection.recv(65536))
+            received = len(self._client.recv(65536))
             left = left - received if received else 0
 
 

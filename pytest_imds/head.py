@@ -9,35 +9,44 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import BinaryIO
-
-from werkzeug.datastructures import Headers
 
 # Request line and headers together; see "head-too-large" in fixtures_data/errors.json.
 MAX_HEAD = 64 * 1024
 
-REQUEST_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) (/[\x21-\x7e\x80-\xff]*) (HTTP/1\.[0-9])\r?\n")
-HEADER_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\x00\r\n]*?)[ \t]*\r?\n")
+TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+REQUEST_LINE = re.compile(rb"(%b) (/[\x21-\x7e\x80-\xff]*) (HTTP/1\.[0-9])\r?\n" % TOKEN)
+HEADER_LINE = re.compile(rb"(%b):[ \t]*([^\x00\r\n]*?)[ \t]*\r?\n" % TOKEN)
 
 
 class RefusedError(Exception):
     """A head that gets no further; the argument is its row in ``fixtures_data/errors.json``."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Head:
-    """The request line and the headers."""
+    """The request line and the headers, these named as WSGI names them: ``HTTP_METADATA``.
+
+    A header that is repeated has its values joined by commas. One whose name
+    has an underscore is left out: it would pass for the one with a hyphen.
+    """
 
     method: str
     target: str
     version: str
-    headers: Headers
+    headers: dict[str, str]
 
     @property
     def wants_close(self) -> bool:
         """Whether the client closes the connection after the reply."""
-        connection = self.headers.get("Connection", "").lower()
+        connection = self.headers.get("HTTP_CONNECTION", "").lower()
         return "close" in connection or (self.version == "HTTP/1.0" and "keep-alive" not in connection)
+
+    @property
+    def chunked(self) -> bool:
+        """Whether the body comes in chunks."""
+        return "HTTP_TRANSFER_ENCODING" in self.headers
 
 
 def read_head(stream: BinaryIO) -> Head | None:
@@ -67,28 +76,34 @@ def _read_rest(stream: BinaryIO, line: bytes) -> Head:
     request_line = REQUEST_LINE.fullmatch(line)
     if request_line is None:
         raise RefusedError("head-too-large" if size > MAX_HEAD else "malformed")
-    pairs = []
-    while True:
-        line = stream.readline(MAX_HEAD + 1)
+    headers: dict[str, str] = {}
+    while (line := stream.readline(MAX_HEAD + 1)) not in (b"\r\n", b"\n"):
         size += len(line)
         if size > MAX_HEAD:
             raise RefusedError("head-too-large")
-        if line in (b"\r\n", b"\n"):
-            break
         header = HEADER_LINE.fullmatch(line)
         if header is None:
             raise RefusedError("malformed")
-        pairs.append((header[1].decode("ascii"), header[2].decode("latin-1")))
-    headers = Headers(pairs)
+        name, value = _wsgi_name(header[1]), header[2].decode("latin-1")
+        if name is not None:
+            headers[name] = f"{headers[name]},{value}" if name in headers else value
     _check_framing(headers)
     method, target, version = request_line.groups()
     return Head(method.decode("ascii"), target.decode("latin-1"), version.decode("ascii"), headers)
 
 
-def _check_framing(headers: Headers) -> None:
+@lru_cache(maxsize=256)
+def _wsgi_name(name: bytes) -> str | None:
+    if b"_" in name:
+        return None
+    upper = name.decode("ascii").upper().replace("-", "_")
+    return upper if upper in ("CONTENT_LENGTH", "CONTENT_TYPE") else f"HTTP_{upper}"
+
+
+def _check_framing(headers: dict[str, str]) -> None:
     """Refuse a head that leaves open where its body ends."""
-    lengths = set(headers.getlist("Content-Length"))
-    codings = headers.getlist("Transfer-Encoding")
-    plain = all(length.isascii() and length.isdecimal() for length in lengths)
-    if not plain or len(lengths) > 1 or (codings and (lengths or [c.lower() for c in codings] != ["chunked"])):
+    length, coding = headers.get("CONTENT_LENGTH"), headers.get("HTTP_TRANSFER_ENCODING")
+    if length is not None and not (length.isascii() and length.isdecimal()):
+        raise RefusedError("malformed")
+    if coding is not None and (length is not None or coding.lower() != "chunked"):
         raise RefusedError("malformed")

@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_httpserver import HTTPServer, HTTPServerError
 from werkzeug import Request, Response
+from werkzeug.datastructures import Headers
+from werkzeug.exceptions import HTTPException
 
 from pytest_imds.clock import Clock
 from pytest_imds.errors import ImdsServerError
 from pytest_imds.host import Host
-from pytest_imds.listener import ADDRESS, Listener
+from pytest_imds.listener import ADDRESS, Answer, Listener
 from pytest_imds.service import message, replies, versions
 from pytest_imds.service.handle import handle
 from pytest_imds.vm.model import Vm
 from pytest_imds.vm.provider import generate, generator
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
     from faker import Generator
 
 
@@ -46,6 +46,14 @@ class Shared:
         """Stop listening."""
         if self._listener is not None:
             self._listener.shutdown()
+
+
+class CompleteResponse(Response):
+    """A response of the service: its headers are all there, in the service's order."""
+
+    def get_wsgi_headers(self, environ: dict[str, Any]) -> Headers:
+        """Return the headers as they are; Werkzeug would look for some to add or correct."""
+        return self.headers
 
 
 class ImdsServer(HTTPServer):
@@ -88,7 +96,6 @@ class ImdsServer(HTTPServer):
         versions.check(newest)
         self._shared = shared or Shared()
         self._host = Host(generate(self._shared.fake, profile, seed, knobs), newest, random=Random(seed))
-        self._application = Request.application(self.application)
         self._met_by: list[tuple[Exception, str]] = []
 
     @property
@@ -171,9 +178,14 @@ class ImdsServer(HTTPServer):
         if not any(problem is noted for noted in (*self.assertions, *self.handler_errors)):
             self.handler_errors.append(problem)
 
-    def wsgi(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        """Answer a request, as a WSGI application."""
-        return self._application(environ, start_response)
+    def answer(self, environ: dict[str, Any]) -> Answer:
+        """Answer a request: the body, the status line and the headers."""
+        with Request(environ) as request:
+            try:
+                response = self.application(request)
+            except HTTPException as error:
+                response = error.get_response(environ)
+        return response.get_wsgi_response(environ)
 
     def refusal(self, error: str) -> bytes:
         """Return the bytes that refuse what is no HTTP request."""
@@ -200,9 +212,8 @@ class ImdsServer(HTTPServer):
 
     def _imds(self, request: Request) -> Response:
         environ = request.environ
+        path = environ["PATH_INFO"].encode("latin-1").decode(errors="replace")
         headers = {name[5:].replace("_", "-").lower(): value for name, value in environ.items() if name[:5] == "HTTP_"}
-        reply = handle(
-            message.Request(request.method, request.path, environ["QUERY_STRING"], headers, request.get_data()),
-            self._host,
-        )
-        return Response([reply.body] if reply.body else [], reply.status, list(reply.headers))
+        asked = message.Request(environ["REQUEST_METHOD"], path, environ["QUERY_STRING"], headers, request.get_data())
+        reply = handle(asked, self._host)
+        return CompleteResponse([reply.body] if reply.body else [], reply.status, list(reply.headers))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 
 Json = dict[str, "Json"] | list["Json"] | str | bool | int
@@ -25,6 +26,14 @@ def walk(node: Json | None, segments: Iterable[str]) -> Json | None:
     for segment in segments:
         node = child(node, segment)
     return node
+
+
+def compact(node: Json) -> str:
+    """Write ``node`` as IMDS does: no spaces, no final newline, no escapes for what UTF-8 can say.
+
+    Source: ``compact-json`` and ``utf-8`` in ``fixtures_data/behaviour.json``.
+    """
+    return json.dumps(node, ensure_ascii=False, separators=(",", ":"))
 
 
 def listing(node: dict[str, Json] | list[Json]) -> str:

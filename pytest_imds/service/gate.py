@@ -36,8 +36,8 @@ def forwarded(request: Request, host: Host) -> Reply | None:
 
 def repeated_parameters(request: Request, host: Host) -> Reply | None:
     """Refuse a query that names a parameter twice."""
-    names = [name for name, _ in request.pairs]
-    return replies.error(host, "parameter-repeated") if len(names) != len(set(names)) else None
+    repeated = len(request.pairs) != len(request.parameters)
+    return replies.error(host, "parameter-repeated") if repeated else None
 
 
 def verb(request: Request, host: Host) -> Reply | None:

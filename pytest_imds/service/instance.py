@@ -6,7 +6,7 @@ from pytest_imds.host import Host
 from pytest_imds.service import replies
 from pytest_imds.service.message import Reply, Request
 from pytest_imds.tree import listing, walk
-from pytest_imds.vm.projection import document
+from pytest_imds.vm.projection import view
 
 
 def answer(request: Request, host: Host) -> Reply:
@@ -20,13 +20,16 @@ def answer(request: Request, host: Host) -> Reply:
     """
     parameters = request.parameters
     extended = parameters.get("extended", "").lower() == "true"
-    whole = document(host.vm, parameters["api-version"], extended=extended)
-    node = walk(whole, request.segments[2:])
+    shown = view(host.vm, parameters["api-version"], extended=extended)
+    route = request.segments[2:]
+    wants_json = parameters.get("format", "json").lower() == "json"
+    if wants_json and (written := shown.json(route)) is not None:
+        return replies.json_text(host, written)
+    node = walk(shown.document(), route)
     if node is None:
         return replies.error(host, "element-missing")
-    branch = isinstance(node, (dict, list))
-    if parameters.get("format", "json").lower() == "json":
-        return replies.document(host, node) if branch else replies.error(host, "leaf-without-text")
+    if wants_json:
+        return replies.error(host, "leaf-without-text")
     if isinstance(node, (dict, list)):
         return replies.text(host, listing(node))
     return replies.text(host, str(node).lower() if isinstance(node, bool) else str(node))

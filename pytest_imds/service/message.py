@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import lru_cache
+from types import MappingProxyType
 from urllib.parse import parse_qsl
 
 
@@ -22,20 +23,36 @@ class Request:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
 
-    @cached_property
-    def segments(self) -> list[str]:
+    @property
+    def segments(self) -> tuple[str, ...]:
         """The path in parts; repeated and trailing slashes count for nothing."""
-        return [segment for segment in self.path.split("/") if segment]
+        return _segments(self.path)
 
-    @cached_property
-    def pairs(self) -> list[tuple[str, str]]:
+    @property
+    def pairs(self) -> tuple[tuple[str, str], ...]:
         """The query, name and value, in order and with repetitions."""
-        return parse_qsl(self.query, keep_blank_values=True)
+        return _pairs(self.query)
 
-    @cached_property
-    def parameters(self) -> dict[str, str]:
+    @property
+    def parameters(self) -> Mapping[str, str]:
         """The query as a mapping."""
-        return dict(self.pairs)
+        return _parameters(self.query)
+
+
+# A client asks the same again and again; what it asks is parsed once.
+@lru_cache(maxsize=256)
+def _segments(path: str) -> tuple[str, ...]:
+    return tuple(segment for segment in path.split("/") if segment)
+
+
+@lru_cache(maxsize=256)
+def _pairs(query: str) -> tuple[tuple[str, str], ...]:
+    return tuple(parse_qsl(query, keep_blank_values=True))
+
+
+@lru_cache(maxsize=256)
+def _parameters(query: str) -> Mapping[str, str]:
+    return MappingProxyType(dict(_pairs(query)))
 
 
 @dataclass(frozen=True, slots=True)

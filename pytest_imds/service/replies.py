@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import json
+from datetime import datetime, timezone
 from email.utils import format_datetime
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
 from pytest_imds import data
 from pytest_imds.host import Host
 from pytest_imds.service.message import Reply
-from pytest_imds.tree import Json
+from pytest_imds.tree import compact
 
 
-def document(host: Host, value: Json) -> Reply:
-    """Answer 200 with compact JSON.
-
-    Source: ``compact-json`` and ``utf-8`` in ``fixtures_data/behaviour.json``.
-    """
-    body = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
-    return _reply(host, "imds", 200, _content_type("json"), body)
+def json_text(host: Host, written: str) -> Reply:
+    """Answer 200 with JSON that is written already."""
+    return _reply(host, "imds", 200, _content_type("json"), written.encode())
 
 
 def text(host: Host, value: str) -> Reply:
@@ -38,9 +35,14 @@ def error(host: Host, name: str, newest_versions: list[str] | None = None) -> Re
     row: dict[str, Any] = data.read("errors")[name]
     body = row["body"]
     if newest_versions is not None:
-        body = body.replace("{newest_versions}", json.dumps(newest_versions, separators=(",", ":")))
+        body = body.replace("{newest_versions}", compact(list(newest_versions)))
     content = body.encode()
     return _reply(host, row["sender"], row["status"], row["content_type"], content, row.get("content_length"))
+
+
+@lru_cache(maxsize=16)
+def _http_date(second: int) -> str:
+    return format_datetime(datetime.fromtimestamp(second, tz=timezone.utc), usegmt=True)
 
 
 def _content_type(kind: str) -> str:
@@ -55,7 +57,7 @@ def _reply(
         "Content-Type": content_type,
         "Server": known["server"],
         "x-ms-request-id": str(UUID(int=host.random.getrandbits(128), version=4)),
-        "Date": format_datetime(host.clock.now, usegmt=True),
+        "Date": _http_date(int(host.clock.time())),
         "Content-Length": str(len(body) if content_length is None else content_length),
     }
     return Reply(status, tuple((name, values[name]) for name in known["headers"]), body)

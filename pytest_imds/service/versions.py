@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from pytest_imds import data
+from pytest_imds import data, tree
 from pytest_imds.errors import ImdsUsageError
 from pytest_imds.host import Host
 from pytest_imds.service import replies
@@ -68,4 +68,4 @@ def answer(request: Request, host: Host) -> Reply:
         return replies.error(host, "element-missing")
     if has[-1] < data.read("behaviour")["versions"]["since"]:
         return replies.error(host, "category-unknown")
-    return replies.document(host, {"apiVersions": list(has)})
+    return replies.json_text(host, tree.compact({"apiVersions": list(has)}))

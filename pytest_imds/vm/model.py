@@ -177,5 +177,5 @@ class Vm:
             ImdsUsageError: the pointer leads nowhere.
         """
         newest = data.read("api_versions")["versions"][-1]["version"]
-        raw.check(projection.document(self, newest, extended=True), pointer)
+        raw.check(projection.view(self, newest, extended=True).document(), pointer)
         self.overrides[pointer] = value

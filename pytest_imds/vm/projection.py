@@ -1,22 +1,35 @@
 """What ``/metadata/instance`` shows of a VM in each api-version.
 
 The fields, since when each exists and which attribute it comes from are data
-(``fixtures_data/schema.json``); this module turns one version of them into
-functions once, and those functions read a VM.
+(``fixtures_data/schema.json``). One version of them becomes a plan once. To
+answer a request, the plan reads the VM into a tuple of strings, and shapes that
+tuple into the document; the second step is a pure function of the first, so
+that a VM that has not changed is shaped and written as JSON a single time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from functools import cache
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass
+from functools import cache, lru_cache
 from operator import attrgetter
 from typing import Any, NamedTuple
 
 from pytest_imds import data
-from pytest_imds.tree import Json
+from pytest_imds.tree import Json, compact, walk
 from pytest_imds.vm import overrides
 
-Reader = Callable[[Any], Any]
+Values = tuple[Any, ...]
+
+
+# The members of the document that are left out: by whether extended=true was asked for and the VM is a classic one.
+_HIDDEN = {
+    (extended, classic): frozenset(
+        name for name, shown in (("extended", extended), ("compute", not classic)) if not shown
+    )
+    for extended in (True, False)
+    for classic in (True, False)
+}
 
 
 class Tag(NamedTuple):
@@ -26,22 +39,40 @@ class Tag(NamedTuple):
     value: str
 
 
-def document(vm: Any, version: str, *, extended: bool = False) -> dict[str, Json]:
-    """Return the whole document of ``/metadata/instance`` for ``vm``.
+@dataclass(frozen=True)
+class View:
+    """What an api-version shows of a VM at one moment."""
 
-    Keys stand in IMDS's order. Every primitive is a string, and what the VM
-    does not have is ``""``; ``extended.compute.hasCustomData`` alone is a JSON
-    boolean.
+    version: str
+    hidden: frozenset[str]
+    values: Hashable
+    overrides: Mapping[str, Json]
 
-    Source: each field names its own in ``fixtures_data/schema.json``.
-    """
-    hidden = {"extended"} if not extended else set()
-    if vm.classic:
-        hidden.add("compute")
-    whole = {key: read(vm) for key, read in _readers(version).items() if key not in hidden}
-    for pointer, value in vm.overrides.items():
-        overrides.apply(whole, pointer, value)
-    return whole
+    def document(self) -> dict[str, Json]:
+        """Return the whole document.
+
+        Keys stand in IMDS's order. Every primitive is a string, and what the
+        VM does not have is ``""``; ``extended.compute.hasCustomData`` alone is
+        a JSON boolean.
+
+        Source: each field names its own in ``fixtures_data/schema.json``.
+        """
+        whole = _shape(self.version, self.hidden, self.values)
+        for pointer, value in self.overrides.items():
+            overrides.apply(whole, pointer, value)
+        return whole
+
+    def json(self, route: tuple[str, ...]) -> str | None:
+        """Return the compact JSON of the object or array at ``route``, or None if there is none."""
+        if self.overrides:
+            return _written(walk(self.document(), route))
+        return _json(self.version, self.hidden, self.values, route)
+
+
+def view(vm: Any, version: str, *, extended: bool = False) -> View:
+    """Read ``vm`` as ``version`` shows it; ``extended`` adds what ``extended=true`` asks for."""
+    hidden = _HIDDEN[extended, bool(vm.classic)]
+    return View(version, hidden, _plan(version).read(vm), dict(vm.overrides))
 
 
 @cache
@@ -54,39 +85,104 @@ def fields(version: str) -> Mapping[str, Mapping[str, Any]]:
     }
 
 
+@lru_cache(maxsize=512)
+def _json(version: str, hidden: frozenset[str], values: Values, route: tuple[str, ...]) -> str | None:
+    return _written(walk(_shape(version, hidden, values), route))
+
+
+def _written(node: Json | None) -> str | None:
+    return compact(node) if isinstance(node, (dict, list)) else None
+
+
+def _shape(version: str, hidden: frozenset[str], values: Any) -> dict[str, Json]:
+    whole = _plan(version).shape(values)
+    return {key: value for key, value in whole.items() if key not in hidden}
+
+
 @cache
-def _readers(version: str) -> dict[str, Reader]:
-    return _members(fields(version), "")
+def _plan(version: str) -> _Plan:
+    return _Plan(fields(version), "")
 
 
-def _members(known: Mapping[str, Mapping[str, Any]], parent: str) -> dict[str, Reader]:
-    start = f"{parent}." if parent else ""
-    members = [path for path in known if path.startswith(start) and "." not in path[len(start) :]]
-    keys = {path[len(start) :].removesuffix("[]"): path for path in members}
-    return {key: _reader(known, keys[key]) for key in sorted(keys)}
+class _Plan:
+    """How an object of the model is read, and how what was read is shaped.
+
+    Objects below it are read along: ``osProfile.adminUsername`` is one more
+    value of the VM. Arrays have a plan of their own, for their items.
+    """
+
+    def __init__(self, known: Mapping[str, Mapping[str, Any]], path: str) -> None:
+        self._texts: list[str] = []
+        self._others: list[Callable[[Any], Any]] = []
+        self._members = self._add_members(known, path, "")
+        self._get_texts = _getter(self._texts)
+
+    def _add_members(self, known: Mapping[str, Mapping[str, Any]], path: str, owner: str) -> dict[str, Any]:
+        """Return key to where its value comes from: an index, or the members of an object."""
+        start = f"{path}." if path else ""
+        children = {child[len(start) :].removesuffix("[]"): child for child in known if child.startswith(start)}
+        members: dict[str, Any] = {}
+        for key in sorted(key for key in children if "." not in key):
+            field = known[children[key]]
+            attribute = ".".join(part for part in (owner, field["attribute"]) if part)
+            if field["type"] == "object":
+                members[key] = self._add_members(known, children[key], attribute)
+            elif field["type"] == "string" and "encoding" not in field:
+                members[key] = len(self._texts)
+                self._texts.append(attribute)
+            else:
+                items = _Plan(known, children[key]) if field["type"] == "array" else None
+                members[key] = _Other(len(self._others), items)
+                self._others.append(_other_reader(field, attribute, items))
+        return members
+
+    def read(self, owner: Any) -> Values:
+        """Return the values of ``owner``: the strings, then the others, in the order of the plan."""
+        texts = [value if value.__class__ is str else _text(value) for value in self._get_texts(owner)]
+        return tuple(texts), tuple([read(owner) for read in self._others])
+
+    def shape(self, values: Values) -> dict[str, Json]:
+        """Return the JSON object that ``values`` make."""
+        return self._shape(self._members, values)
+
+    def _shape(self, members: Mapping[str, Any], values: Values) -> dict[str, Json]:
+        shaped: dict[str, Json] = {}
+        for key, source in members.items():
+            if isinstance(source, dict):
+                shaped[key] = self._shape(source, values)
+            elif isinstance(source, int):
+                shaped[key] = values[0][source]
+            else:
+                shaped[key] = source.shape(values[1][source.place])
+        return shaped
 
 
-def _reader(known: Mapping[str, Mapping[str, Any]], path: str) -> Reader:
-    field = known[path]
-    value: Reader = attrgetter(field["attribute"]) if field["attribute"] else _same
-    if "encoding" in field:
-        value = _encoded(value, _ENCODINGS[field["encoding"]])
-    members = tuple(_members(known, path).items())
-    if field["type"] == "object":
-        return lambda owner: _object(members, value(owner))
-    if field["type"] == "array":
-        return lambda owner: [_object(members, item) for item in value(owner)]
-    if field["type"] == "boolean":
-        return lambda owner: bool(value(owner))
-    return lambda owner: _text(value(owner))
+class _Other(NamedTuple):
+    """Where a value is that is no plain string: an array of ``items``, an encoded string, a boolean."""
+
+    place: int
+    items: _Plan | None
+
+    def shape(self, value: Any) -> Json:
+        return [self.items.shape(item) for item in value] if self.items else value
 
 
-def _encoded(value: Reader, encode: Reader) -> Reader:
-    return lambda owner: encode(value(owner))
+def _other_reader(field: Mapping[str, Any], attribute: str, items: _Plan | None) -> Callable[[Any], Any]:
+    get = attrgetter(attribute)
+    encode = _ENCODINGS[field.get("encoding", field["type"])]
+    if items is None:
+        return lambda owner: encode(get(owner))
+    read = items.read
+    return lambda owner: tuple([read(item) for item in encode(get(owner))])
 
 
-def _object(members: tuple[tuple[str, Reader], ...], owner: Any) -> dict[str, Json]:
-    return {key: read(owner) for key, read in members}
+def _getter(attributes: list[str]) -> Callable[[Any], Values]:
+    if not attributes:
+        return lambda owner: ()
+    if attributes == [""]:
+        return lambda owner: (owner,)
+    get = attrgetter(*attributes)
+    return get if len(attributes) > 1 else lambda owner: (get(owner),)
 
 
 def _text(value: object) -> str:
@@ -99,11 +195,9 @@ def _text(value: object) -> str:
     return str(value)
 
 
-def _same(value: Any) -> Any:
-    return value
-
-
-_ENCODINGS: dict[str, Reader] = {
+_ENCODINGS: dict[str, Callable[[Any], Any]] = {
+    "array": iter,
+    "boolean": bool,
     "tag-string": lambda tags: ";".join(f"{name}:{value}" for name, value in tags.items()),
     "tag-pairs": lambda tags: [Tag(name, value) for name, value in tags.items()],
 }
