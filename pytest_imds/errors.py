@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from difflib import get_close_matches
 from traceback import format_exception
 
 INNER_PACKAGES = ("pytest_imds", "pytest_httpserver", "werkzeug")
@@ -19,6 +18,8 @@ class ImdsUsageError(ImdsError, ValueError):
     @classmethod
     def unknown(cls, what: str, received: object, known: Iterable[str], advice: str = "") -> ImdsUsageError:
         """Say that ``received`` is none of ``known``, and name the nearest."""
+        from difflib import get_close_matches  # every test run would pay for it, and none may need it
+
         names = sorted(known)
         lines = [f"unknown {what} {received!r}."]
         nearest = get_close_matches(str(received), names, n=1)

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_imds import config as configuration
-from pytest_imds.errors import ImdsError, ImdsServerError, ImdsUsageError
 
 if TYPE_CHECKING:
+    from pytest_imds.errors import ImdsError
     from pytest_imds.server import ImdsServer, Shared
     from pytest_imds.vm.model import Vm
 
@@ -48,25 +48,29 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Say on failure which VM the test had, and how to have it again."""
     report = yield
-    server = item.stash.get(SERVER, None)
-    if report.failed and server is not None:
+    told = item.stash.get(VM_TOLD, None)
+    if report.failed and told is not None:
         seed = item.config.stash[configuration.OPTIONS].seed
-        told = f"VM: profile {server.vm.profile}, name {server.vm.name}"
         report.sections.append(("IMDS", f"{told}\nagain: pytest '{item.nodeid}' --imds-seed={seed}"))
+    if call.when == "teardown" and told is not None:
+        del item.stash[VM_TOLD]  # pytest keeps every item, and what it holds, to the end of the run
     return report
 
 
-SERVER = pytest.StashKey["ImdsServer"]()
+# What a failure's report says about the VM.
+VM_TOLD = pytest.StashKey[str]()
 
 
 @contextmanager
 def _plainly(mistake: type[ImdsError], item: pytest.Item | None = None) -> Iterator[None]:
-    """Fail with the message of ``mistake`` alone, at the user's line: our frames would tell nobody anything."""
+    """Fail with the message of ``mistake`` alone, at the line of ``item``: our frames would tell nobody anything."""
+    from pytest_imds import markers
+
     try:
         yield
     except mistake as error:
-        message = f"{configuration.where(item)}: {error}" if item else str(error)
-        raise pytest.fail.Exception(message, pytrace=False) from None
+        where = f"{markers.where(item)}: " if item else ""
+        raise pytest.fail.Exception(f"{where}{error}", pytrace=False) from None
 
 
 @pytest.fixture(scope="session")
@@ -88,13 +92,15 @@ def imds_server(request: pytest.FixtureRequest, _imds_shared: Shared) -> Iterato
     markers ``imds_vm`` and ``imds`` say what it shall be like. When the test ends,
     whatever went wrong inside the server fails it.
     """
+    from pytest_imds import markers
+    from pytest_imds.errors import ImdsServerError, ImdsUsageError
     from pytest_imds.server import ImdsServer
 
     item = request.node
     with _plainly(ImdsUsageError, item):
-        asked = configuration.asked(item)
+        asked = markers.asked(item)
         server = ImdsServer(asked.profile, seed=asked.seed, newest=asked.newest, shared=_imds_shared, **asked.knobs)
-    item.stash[SERVER] = server
+    item.stash[VM_TOLD] = f"VM: profile {server.vm.profile}, name {server.vm.name}"
     server.start()
     yield server
     server.release()

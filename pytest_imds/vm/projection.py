@@ -85,7 +85,7 @@ def fields(version: str) -> Mapping[str, Mapping[str, Any]]:
     }
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=32)  # a test has one VM, and asks for a few routes
 def _json(version: str, hidden: frozenset[str], values: Values, route: tuple[str, ...]) -> str | None:
     return _written(walk(_shape(version, hidden, values), route))
 
