@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from pytest_imds.server import ImdsServer, Shared
     from pytest_imds.vm.model import Vm
 
+# What a failure's report says about the VM.
+VM_TOLD = pytest.StashKey[str]()
+SHARED = pytest.StashKey["Shared"]()
+
 MARKER_FIXTURES = {"imds_vm": "imds_vm", "imds": "imds_server"}
 
 
@@ -31,6 +35,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Read the options, declare the markers."""
     configuration.read_options(config)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Stop listening."""
+    shared = config.stash.get(SHARED, None)
+    if shared is not None:
+        shared.close()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -57,10 +68,6 @@ def pytest_runtest_makereport(
     return report
 
 
-# What a failure's report says about the VM.
-VM_TOLD = pytest.StashKey[str]()
-
-
 @contextmanager
 def _plainly(mistake: type[ImdsError], item: pytest.Item | None = None) -> Iterator[None]:
     """Fail with the message of ``mistake`` alone, at the line of ``item``: our frames would tell nobody anything."""
@@ -73,18 +80,18 @@ def _plainly(mistake: type[ImdsError], item: pytest.Item | None = None) -> Itera
         raise pytest.fail.Exception(f"{where}{error}", pytrace=False) from None
 
 
-@pytest.fixture(scope="session")
-def _imds_shared() -> Iterator[Shared]:
-    """What the servers of this session share: the listening socket, Faker."""
+def _shared(config: pytest.Config) -> Shared:
+    """Return what the servers of this session share: the listening socket, Faker.
+
+    A session fixture would do as well, but pytest keeps a finalizer of every test that asks for one.
+    """
     from pytest_imds.server import Shared
 
-    shared = Shared()
-    yield shared
-    shared.close()
+    return config.stash.setdefault(SHARED, Shared())
 
 
 @pytest.fixture
-def imds_server(request: pytest.FixtureRequest, _imds_shared: Shared) -> Iterator[ImdsServer]:
+def imds_server(request: pytest.FixtureRequest) -> Iterator[ImdsServer]:
     """A local HTTP server that answers as the Azure Instance Metadata Service, for a VM of this test's own.
 
     An ``ImdsServer``, which is a ``pytest_httpserver.HTTPServer``: ``url`` is where it
@@ -99,7 +106,9 @@ def imds_server(request: pytest.FixtureRequest, _imds_shared: Shared) -> Iterato
     item = request.node
     with _plainly(ImdsUsageError, item):
         asked = markers.asked(item)
-        server = ImdsServer(asked.profile, seed=asked.seed, newest=asked.newest, shared=_imds_shared, **asked.knobs)
+        server = ImdsServer(
+            asked.profile, seed=asked.seed, newest=asked.newest, shared=_shared(request.config), **asked.knobs
+        )
     item.stash[VM_TOLD] = f"VM: profile {server.vm.profile}, name {server.vm.name}"
     server.start()
     yield server

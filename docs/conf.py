@@ -1,0 +1,27 @@
+"""How Sphinx builds these pages: sphinx-build -n -W -b html docs docs/_build/html."""
+
+from __future__ import annotations
+
+from importlib import metadata
+
+project = "pytest-imds"
+author = "The pytest-imds developers"
+release = metadata.version("pytest-imds")
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+exclude_patterns = ["_build"]
+html_theme = "furo"
+html_title = f"pytest-imds {release}"
+
+nitpicky = True
+# The build needs no network, so the names of other projects have no target to link to.
+nitpick_ignore_regex = [("py:.*", r"((pytest_httpserver|werkzeug|faker|types|time)\..*|HTTPServerError)")]
+# Inner names that stand in the signatures of public ones.
+nitpick_ignore = [("py:class", "Json"), ("py:class", "pytest_imds.server.Shared")]
+
+# Quotation marks in these pages are part of values: "" is what IMDS shows.
+smartquotes = False
+myst_heading_anchors = 3
+
+autodoc_member_order = "bysource"
+autodoc_typehints_format = "short"

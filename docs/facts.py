@@ -1,0 +1,145 @@
+"""The page that says how each fact of the data is known."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from cells import code, life, plain, table
+
+from pytest_imds import data
+
+EVIDENCE = {
+    "observed": ("observed", "a recorded answer of the real service shows it"),
+    "docs": ("documented", "Microsoft's documentation says it"),
+    "swagger": ("documented (API)", "Microsoft's description of the API (swagger) has it"),
+    "client": ("relied on by clients", "public clients of the service depend on it"),
+    "assumed": ("assumed", "nothing was found; pytest-imds made a choice"),
+}
+
+# What each file is, and what its facts are called in fidelity.md; in the order of that page.
+FILES = {
+    "errors": ("Errors", "the status, the body and the sender of every refusal"),
+    "behaviour": ("Behaviour", "the rules that routes, formats, headers and connections follow"),
+    "senders": ("Senders", "who answers: the response headers of IMDS and of the host's web server"),
+    "api_versions": ("Api-versions", "the api-versions, and how the service worded its refusals over the years"),
+    "categories": ("Categories", "the api-version that each path under `/metadata` came with"),
+    "schema": ("Fields", "every field of `/metadata/instance`: since when, until when, from which attribute"),
+    "profiles": ("Catalogue", "the kinds of VM a test can ask for"),
+    "clouds": ("Catalogue", "the clouds, their regions, availability zones and edge zones"),
+    "sizes": ("Catalogue", "VM sizes and what they allow"),
+    "images": ("Catalogue", "marketplace images"),
+    "network": ("Catalogue", "MAC prefixes and address ranges"),
+    "ssh_keys": ("Catalogue", "public keys for generated VMs"),
+}
+
+
+@dataclass(frozen=True)
+class Fact:
+    """Something that pytest-imds takes for true."""
+
+    group: str
+    name: str
+    what: str
+    evidence: str
+    source: str
+    assumption: str = ""
+
+    @property
+    def basis(self) -> str:
+        """How the fact is known."""
+        known = EVIDENCE[self.evidence][0]
+        return f"{known}; in part assumed" if self.assumption and self.evidence != "assumed" else known
+
+
+def facts() -> Iterator[Fact]:
+    """Return every fact of the data."""
+    unknown = {path.stem for path in data.folder().glob("*.json")} ^ set(FILES)
+    if unknown:
+        raise SystemExit(f"FILES and fixtures_data disagree about: {', '.join(sorted(unknown))}")
+    for name, row in data.read("errors").items():
+        yield _fact("errors", name, f"{row['status']}, {_body(row['body'])}: {plain(row['when'])}", row)
+    for name, row in data.read("behaviour").items():
+        yield _fact("behaviour", name, plain(row["rule"]), row)
+    for name, row in data.read("senders").items():
+        yield _fact("senders", name, f"{', '.join(row['headers'])}; {code('Server: ' + row['server'])}", row)
+    versions = data.read("api_versions")
+    for row in versions["versions"]:
+        yield _fact("api_versions", row["version"], "exists", row)
+    count = versions["newest_versions"]
+    yield _fact("api_versions", "newest-versions", f"names {count['count']} api-versions", count)
+    for row in versions["eras"]:
+        yield _fact("api_versions", f"{row['newest']} and later", _era(row), row)
+    for name, row in data.read("categories").items():
+        yield _fact("categories", f"/metadata/{name}", f"since {row['since']}", row)
+    for name, row in data.read("schema").items():
+        yield _fact("schema", name, f"{life(row)}; {row['type']}{_note(row)}", row)
+    for name in (name for name, (group, _) in FILES.items() if group == "Catalogue"):
+        about = data.read(name)["_about"]
+        parts = [
+            f"{key.removesuffix('_source')}: {source}"
+            for key, source in data.read(name).items()
+            if key.endswith("_source")
+        ]
+        sources = {"source": "; ".join([about["source"], *parts])}
+        yield _fact(name, name, f"{FILES[name][1]}{_note(about)}", {**about, **sources})
+
+
+def _fact(file: str, name: str, what: str, row: dict[str, Any]) -> Fact:
+    if ("assumption" in row) != row.get("assumed", False):
+        raise SystemExit(f"{file}: {name}: what is assumed, and only that, has an assumption")
+    return Fact(FILES[file][0], name, what, row["evidence"], row["source"], row.get("assumption", ""))
+
+
+def _body(body: str) -> str:
+    if len(body) > 300:
+        return f"a page of {len(body.encode())} bytes"
+    return code(body) if body else "no body"
+
+
+def _era(row: dict[str, Any]) -> str:
+    listing = "lists" if row["root_listing"] else "does not list"
+    missing, unsupported = code(row["version_missing"]), code(row["version_unsupported"])
+    return (
+        f"no api-version: {missing}; one that the service does not have: {unsupported}; `/metadata` {listing} instance/"
+    )
+
+
+def _note(row: dict[str, Any]) -> str:
+    return f"; {plain(row['note'])}" if "note" in row else ""
+
+
+def page() -> str:
+    """Return the page that says how each fact is known."""
+    known = list(facts())
+    groups = list(dict.fromkeys(group for group, _ in FILES.values()))
+    parts = [
+        "# Fidelity",
+        "`python docs/generate.py` writes this page from `fixtures_data`: do not edit it.",
+        "A test double is as good as its evidence. This page lists every fact that pytest-imds takes for true, and"
+        " how it is known. How the names and ids of a generated VM are put together is not listed: that is code, in"
+        " `pytest_imds/vm/builder.py`.",
+        table(("word", "meaning"), EVIDENCE.values()),
+        "A fact that is *in part assumed* has a sound source, but says more than its source does. What it says more is"
+        " in the next section.",
+        table(
+            ("facts", "all", *(word for word, _ in EVIDENCE.values()), "in part assumed"),
+            [_counts(group, [fact for fact in known if fact.group == group]) for group in groups],
+        ),
+        "## Assumptions",
+        "A recorded answer that says otherwise, or a page of documentation, is a reason to change the data.",
+        table(
+            ("fact", "what pytest-imds does", "what is assumed"),
+            [(code(fact.name), fact.what, plain(fact.assumption)) for fact in known if fact.assumption],
+        ),
+    ]
+    for group in groups:
+        rows = [(code(fact.name), fact.what, fact.basis, plain(fact.source)) for fact in known if fact.group == group]
+        parts += [f"## {group}", table(("fact", "what it is", "known how", "source"), rows)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _counts(group: str, known: list[Fact]) -> list[object]:
+    by_word = [sum(fact.evidence == word for fact in known) for word in EVIDENCE]
+    return [group, len(known), *by_word, sum("in part" in fact.basis for fact in known)]

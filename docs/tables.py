@@ -1,0 +1,103 @@
+"""The tables of the reference, from the data."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+from cells import code, life, table
+from facts import FILES
+
+from pytest_imds import data
+from pytest_imds.vm.profiles import Knobs
+
+
+def profiles() -> str:
+    """Return the table of the profiles."""
+    rows = data.read("profiles")["profiles"].items()
+    return table(
+        ("profile", "what it is", "knobs it sets"),
+        [
+            (code(name), row["about"], ", ".join(code(f"{k}={v!r}") for k, v in row["knobs"].items()))
+            for name, row in rows
+        ],
+    )
+
+
+def knobs() -> str:
+    """Return the table of the knobs."""
+    rows = []
+    for knob in fields(Knobs):
+        kinds = " or ".join(code(kind.__name__) for kind in knob.metadata["accepts"])
+        choices = ", ".join(code(repr(choice)) for choice in knob.metadata["choices"])
+        default = "generated" if knob.default is None else code(repr(knob.default))
+        rows.append((code(knob.name), knob.metadata["about"], choices or kinds, default))
+    return table(("knob", "what it is", "values", "default"), rows)
+
+
+def attributes() -> str:
+    """Return the table of the attributes of a VM and the fields they are shown in."""
+    schema = data.read("schema")
+    rows = []
+    for path, row in schema.items():
+        if row["type"] in ("object", "array") and "encoding" not in row:
+            continue
+        steps = path.split(".")
+        ways = [schema[".".join(steps[: depth + 1])] for depth in range(len(steps))]
+        if any("encoding" in way for way in ways[:-1]):
+            continue
+        names = [way["attribute"] + ("[]" if way["type"] == "array" else "") for way in ways]
+        attribute = ".".join(name for name in names if name.strip("[]"))
+        rows.append((code(attribute.removesuffix("[]")), code(path), life(row)))
+    return table(("attribute", "field", "api-versions"), sorted(rows))
+
+
+def regions() -> str:
+    """Return the table of the regions."""
+    rows = [
+        (cloud, code(name), row["zones"] or "", ", ".join(code(zone) for zone in row.get("edge_zones", [])))
+        for cloud, about in data.read("clouds")["clouds"].items()
+        for name, row in about["regions"].items()
+    ]
+    return table(("cloud", "region", "availability zones", "edge zones"), rows)
+
+
+def sizes() -> str:
+    """Return the table of the sizes."""
+    columns = ("max_data_disks", "max_nics", "resource_disk_mib", "ephemeral_os_disk_gb")
+    rows = [
+        (code(name), *(row[column] for column in columns), _security(row))
+        for name, row in data.read("sizes")["sizes"].items()
+    ]
+    head = ("size", "data disks", "interfaces", "temporary disk, MiB", "ephemeral OS disk, GB", "security types")
+    return table(head, rows)
+
+
+def images() -> str:
+    """Return the table of the images."""
+    rows = [
+        (code(name), row["os_type"], *(code(row[key]) for key in ("publisher", "offer", "sku")), _security(row))
+        for name, row in data.read("images")["images"].items()
+    ]
+    return table(("image", "system", "publisher", "offer", "sku", "security types"), rows)
+
+
+def _security(row: dict[str, Any]) -> str:
+    kinds = {"trusted_launch": "TrustedLaunch", "confidential": "ConfidentialVM"}
+    return ", ".join(kind for key, kind in kinds.items() if row.get(key))
+
+
+def versions() -> str:
+    """Return the table of the api-versions and of what each brought."""
+    schema = data.read("schema")
+    rows = []
+    for row in data.read("api_versions")["versions"]:
+        new = [path for path, field in schema.items() if field["since"] == row["version"]]
+        tops = [path for path in new if path.rpartition(".")[0] not in new]
+        rows.append((code(row["version"]), ", ".join(code(path) for path in tops)))
+    return table(("api-version", "fields it brought"), rows)
+
+
+def files() -> str:
+    """Return the table of the files of the data."""
+    return table(("file", "what is in it"), [(code(f"{name}.json"), about) for name, (_, about) in FILES.items()])
