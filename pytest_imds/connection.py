@@ -82,7 +82,7 @@ class Connection:
             return self._send(head, body, status, headers)
         except ClientGoneError:
             raise
-        except Exception as problem:  # noqa: BLE001 - whatever it is, it belongs to the test, not to this thread
+        except BaseException as problem:  # noqa: BLE001 - even pytest.fail() belongs to the test, not to this thread
             owner.report(problem, f"{head.method} {head.target}")
             if not self._begun:
                 self._put(_failure())

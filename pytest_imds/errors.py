@@ -13,7 +13,12 @@ class ImdsError(Exception):
 
 
 class ImdsUsageError(ImdsError, ValueError):
-    """A profile, knob, option or value that pytest-imds does not have."""
+    """A profile, knob, option or value that pytest-imds does not have.
+
+    ``received`` is what was given in its place, where that is one thing.
+    """
+
+    received: object = None
 
     @classmethod
     def unknown(cls, what: str, received: object, known: Iterable[str], advice: str = "") -> ImdsUsageError:
@@ -22,21 +27,25 @@ class ImdsUsageError(ImdsError, ValueError):
 
         names = sorted(known)
         lines = [f"unknown {what} {received!r}."]
-        nearest = get_close_matches(str(received), names, n=1)
+        lower = {name.lower(): name for name in names}
+        nearest = get_close_matches(received.lower(), lower, n=1) if isinstance(received, str) else []
         if nearest:
-            lines.append(f"  did you mean {nearest[0]!r}?")
+            lines.append(f"  did you mean {lower[nearest[0]]!r}?")
         lines.append(f"  known: {', '.join(names)}")
         if advice:
             lines.append(f"  {advice}")
-        return cls("\n".join(lines))
+        return cls._of(received, lines)
 
     @classmethod
-    def wrong_value(cls, what: str, received: object, right: str, advice: str = "") -> ImdsUsageError:
+    def wrong_value(cls, what: str, received: object, right: str) -> ImdsUsageError:
         """Say that ``what`` cannot be ``received``, and what it can be."""
-        lines = [f"{what} cannot be {received!r}.", f"  right: {right}"]
-        if advice:
-            lines.append(f"  {advice}")
-        return cls("\n".join(lines))
+        return cls._of(received, [f"{what} cannot be {received!r}.", f"  right: {right}"])
+
+    @classmethod
+    def _of(cls, received: object, lines: list[str]) -> ImdsUsageError:
+        error = cls("\n".join(lines))
+        error.received = received
+        return error
 
     @classmethod
     def impossible_vm(cls, problem: str, advice: str) -> ImdsUsageError:
@@ -60,17 +69,17 @@ class ImdsServerError(ImdsError, AssertionError):
     """What went wrong inside the server while a test ran."""
 
     @classmethod
-    def during_test(cls, problems: Sequence[tuple[Exception | str, str | None]]) -> ImdsServerError:
+    def during_test(cls, problems: Sequence[tuple[BaseException | str, Sequence[str]]]) -> ImdsServerError:
         """Put every problem, with its request and its traceback, in one message."""
         count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
         parts = [f"{count} inside the IMDS server during this test:"]
-        for number, (problem, request) in enumerate(problems, start=1):
-            where = f"while it answered {request}:\n" if request else ""
+        for number, (problem, requests) in enumerate(problems, start=1):
+            where = f"while it answered {', '.join(requests)}:\n" if requests else ""
             parts.append(f"{number}. {where}{_told(problem)}")
         return cls("\n\n".join(parts))
 
 
-def _told(problem: Exception | str) -> str:
+def _told(problem: BaseException | str) -> str:
     if isinstance(problem, str):
         return problem
     # The way from the socket to the handler is the same every time: it starts where the user's code does.

@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from socketserver import TCPServer
 from typing import Any, Protocol
 
 from werkzeug.serving import BaseWSGIServer
@@ -34,7 +33,7 @@ class Owner(Protocol):
     def refusal(self, error: str) -> bytes:
         """Return the bytes that refuse what is no HTTP request."""
 
-    def report(self, problem: Exception, request: str) -> None:
+    def report(self, problem: BaseException, request: str) -> None:
         """Take note of what went wrong while ``request`` was answered; the test fails."""
 
 
@@ -58,17 +57,15 @@ class Listener(BaseWSGIServer):
         self._closed = threading.Event()
         self._idle = 0
         self.alive = True
+        # Werkzeug would end the program where a port is taken, and ask DNS for the name of the machine.
         try:
-            super().__init__(ADDRESS, port, _nobody)
-        except SystemExit:
-            # Werkzeug ends the program where a port is taken.
+            bound = socket.create_server((ADDRESS, port), backlog=self.request_queue_size)
+        except OSError:
             raise ImdsPortError.taken(port) from None
+        with bound:
+            super().__init__(ADDRESS, port, _nobody, fd=bound.fileno())
+        self.server_name, self.server_port = ADDRESS, self.port
         self._add_thread()
-
-    def server_bind(self) -> None:
-        """Bind without asking DNS for the machine's name, as http.server would."""
-        TCPServer.server_bind(self)
-        self.server_name, self.server_port = ADDRESS, self.server_address[1]
 
     def _add_thread(self) -> None:
         self._idle += 1

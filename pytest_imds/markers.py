@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import inspect
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +12,7 @@ import pytest
 
 from pytest_imds.config import MARKERS, OPTIONS
 from pytest_imds.errors import ImdsUsageError
+from pytest_imds.vm import profiles
 
 SERVICE_OPTIONS = ("newest", "cloud")
 
@@ -39,51 +39,62 @@ def asked(item: pytest.Item) -> Asked:
     for name in service:
         if name not in SERVICE_OPTIONS:
             raise ImdsUsageError.unknown("option of the marker imds", name, SERVICE_OPTIONS)
-    cloud = service.pop("cloud", None)
     profile = vm.pop("profile", options.profile)
-    return Asked(
-        profile=profile,
-        seed=f"{options.seed}:{item.nodeid}",
-        newest=service.get("newest"),
-        knobs=vm if cloud is None else {"cloud": cloud, **vm},
-    )
+    knobs = {"cloud": service["cloud"], **vm} if service.get("cloud") is not None else vm
+    profiles.resolve(profile, knobs)
+    return Asked(profile, f"{options.seed}:{item.nodeid}", service.get("newest"), knobs)
 
 
 def _merged(item: pytest.Item, name: str, positional: tuple[str, ...]) -> dict[str, Any]:
     merged: dict[str, Any] = {}
     for mark in item.iter_markers(name):
-        if len(mark.args) > len(positional):
-            raise ImdsUsageError.wrong_value(f"the marker {name}", mark.args, f"right: {MARKERS[name]}")
-        merged = {**dict(zip(positional, mark.args, strict=False)), **mark.kwargs, **merged}
+        given = dict(zip(positional, mark.args, strict=False))
+        if len(mark.args) > len(positional) or given.keys() & mark.kwargs.keys():
+            raise ImdsUsageError.wrong_value(f"the marker {name}", (*mark.args, *mark.kwargs), MARKERS[name])
+        merged = {**given, **mark.kwargs, **merged}
     return merged
 
 
-def where(item: pytest.Item) -> str:
-    """Say where in the user's file the marker stands that is nearest to ``item``: ``path:line``."""
+def where(item: pytest.Item, error: ImdsUsageError) -> str:
+    """Say where in the user's file the marker stands that is to blame: ``path:line``.
+
+    It is the nearest one that has what the error received, or else the nearest
+    one, or else the test itself.
+    """
     path, line, _ = item.reportinfo()
-    marker = next(_marker_lines(item), None)
-    return f"{path}:{marker or (line or 0) + 1}"
+    marks = list(_marks(item))
+    blamed = [mark for mark in marks if error.received in _words(mark)] or marks
+    return f"{path}:{blamed[0].lineno if blamed else (line or 0) + 1}"
 
 
-def _marker_lines(item: pytest.Item) -> Iterator[int]:
-    if not isinstance(item, pytest.Function):
+def _marks(item: pytest.Item) -> Iterator[ast.expr]:
+    """Find our markers in the file of ``item``, those of the function first, those of the module last."""
+    line = item.reportinfo()[1]
+    if line is None:
         return
-    module = ast.parse(Path(str(item.path)).read_text(encoding="utf-8"))
-    first = inspect.unwrap(item.function).__code__.co_firstlineno
-    owner = getattr(item.cls, "__name__", None)
-    # Nearest first: the function's decorators, its class's, the module's pytestmark.
-    nodes: list[ast.AST] = []
-    for node in ast.walk(module):
-        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and _first_line(node) == first:
-            nodes[:0] = node.decorator_list
-        elif isinstance(node, ast.ClassDef) and node.name == owner:
-            nodes += node.decorator_list
-    nodes += [statement for statement in module.body if isinstance(statement, ast.Assign)]
-    for node in nodes:
-        for part in ast.walk(node):
-            if isinstance(part, ast.Attribute) and part.attr in MARKERS:
-                yield part.lineno
+    module = ast.parse(Path(item.path).read_text(encoding="utf-8"))
+    around = [
+        node
+        for node in ast.walk(module)
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))
+        and _first_line(node) <= line + 1 <= (node.end_lineno or 0)
+    ]
+    for node in (*sorted(around, key=_first_line, reverse=True), module):
+        own: list[ast.AST] = [] if isinstance(node, ast.Module) else [*node.decorator_list]
+        own += [statement for statement in node.body if isinstance(statement, (ast.Assign, ast.AnnAssign))]
+        for part in (part for mine in own for part in ast.walk(mine)):
+            if isinstance(part, ast.Call) and isinstance(part.func, ast.Attribute) and part.func.attr in MARKERS:
+                # A call that spans lines begins where its module's name stands: the marker's name is what to show.
+                part.lineno = part.func.end_lineno or part.lineno
+                yield part
 
 
-def _first_line(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+def _words(mark: ast.expr) -> list[object]:
+    """Return the names and the values that a marker's arguments have."""
+    parts = list(ast.walk(mark))
+    names = [part.arg for part in parts if isinstance(part, ast.keyword)]
+    return [*names, *(part.value for part in parts if isinstance(part, ast.Constant))]
+
+
+def _first_line(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> int:
     return min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])

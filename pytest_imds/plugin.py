@@ -7,6 +7,7 @@ assertions that are not there.)
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -16,7 +17,6 @@ import pytest
 from pytest_imds import config as configuration
 
 if TYPE_CHECKING:
-    from pytest_imds.errors import ImdsError
     from pytest_imds.server import ImdsServer, Shared
     from pytest_imds.vm.model import Vm
 
@@ -50,7 +50,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if isinstance(item, pytest.Function):
             for marker, fixture in MARKER_FIXTURES.items():
                 if fixture not in item.fixturenames and item.get_closest_marker(marker) is not None:
-                    item.fixturenames.append(fixture)
+                    # The list is shared by the parameters of a test, which may have marks of their own.
+                    item.fixturenames = [*item.fixturenames, fixture]
 
 
 @pytest.hookimpl(wrapper=True)
@@ -62,22 +63,25 @@ def pytest_runtest_makereport(
     told = item.stash.get(VM_TOLD, None)
     if report.failed and told is not None:
         seed = item.config.stash[configuration.OPTIONS].seed
-        report.sections.append(("IMDS", f"{told}\nagain: pytest '{item.nodeid}' --imds-seed={seed}"))
+        again = shlex.join(["pytest", item.nodeid, f"--imds-seed={seed}"])
+        report.sections.append(("IMDS", f"{told}\nagain: {again}"))
     if call.when == "teardown" and told is not None:
         del item.stash[VM_TOLD]  # pytest keeps every item, and what it holds, to the end of the run
     return report
 
 
 @contextmanager
-def _plainly(mistake: type[ImdsError], item: pytest.Item | None = None) -> Iterator[None]:
-    """Fail with the message of ``mistake`` alone, at the line of ``item``: our frames would tell nobody anything."""
+def _plainly(item: pytest.Item) -> Iterator[None]:
+    """Fail with the message of an error alone, at the user's line: our frames would tell nobody anything."""
     from pytest_imds import markers
+    from pytest_imds.errors import ImdsServerError, ImdsUsageError
 
     try:
         yield
-    except mistake as error:
-        where = f"{markers.where(item)}: " if item else ""
-        raise pytest.fail.Exception(f"{where}{error}", pytrace=False) from None
+    except ImdsUsageError as error:
+        raise pytest.fail.Exception(f"{markers.where(item, error)}: {error}", pytrace=False) from None
+    except ImdsServerError as error:
+        raise pytest.fail.Exception(str(error), pytrace=False) from None
 
 
 def _shared(config: pytest.Config) -> Shared:
@@ -100,11 +104,10 @@ def imds_server(request: pytest.FixtureRequest) -> Iterator[ImdsServer]:
     whatever went wrong inside the server fails it.
     """
     from pytest_imds import markers
-    from pytest_imds.errors import ImdsServerError, ImdsUsageError
     from pytest_imds.server import ImdsServer
 
     item = request.node
-    with _plainly(ImdsUsageError, item):
+    with _plainly(item):
         asked = markers.asked(item)
         server = ImdsServer(
             asked.profile, seed=asked.seed, newest=asked.newest, shared=_shared(request.config), **asked.knobs
@@ -113,7 +116,7 @@ def imds_server(request: pytest.FixtureRequest) -> Iterator[ImdsServer]:
     server.start()
     yield server
     server.release()
-    with _plainly(ImdsServerError):
+    with _plainly(item):
         server.check()
 
 

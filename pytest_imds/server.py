@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from functools import cached_property
+from http import HTTPStatus
 from random import Random
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from pytest_httpserver import HTTPServer, HTTPServerError
 from werkzeug import Request, Response
-from werkzeug.datastructures import Headers
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import BadRequest, HTTPException
 
 from pytest_imds.clock import Clock
 from pytest_imds.errors import ImdsServerError
@@ -22,6 +22,8 @@ from pytest_imds.vm.model import Vm
 from pytest_imds.vm.provider import generate, generator
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from faker import Generator
 
 
@@ -49,11 +51,15 @@ class Shared:
 
 
 class CompleteResponse(Response):
-    """A response of the service: its headers are all there, in the service's order."""
+    """A response of the service: body and headers are all there, as they go out."""
 
-    def get_wsgi_headers(self, environ: dict[str, Any]) -> Headers:
-        """Return the headers as they are; Werkzeug would look for some to add or correct."""
-        return self.headers
+    def get_wsgi_response(self, environ: dict[str, Any]) -> tuple[Iterable[bytes], str, list[tuple[str, str]]]:
+        """Return it as it is; Werkzeug would look for headers to add or correct."""
+        return cast(list[bytes], self.response), self.status, self.headers.to_wsgi_list()
+
+
+def _has_body(request: Request) -> bool:
+    return "CONTENT_LENGTH" in request.environ or "HTTP_TRANSFER_ENCODING" in request.environ
 
 
 class ImdsServer(HTTPServer):
@@ -96,7 +102,7 @@ class ImdsServer(HTTPServer):
         versions.check(newest)
         self._shared = shared or Shared()
         self._host = Host(generate(self._shared.fake, profile, seed, knobs), newest, random=Random(seed))
-        self._met_by: list[tuple[Exception, str]] = []
+        self._met_by: list[tuple[BaseException, str]] = []
 
     @property
     def url(self) -> str:
@@ -168,15 +174,17 @@ class ImdsServer(HTTPServer):
         self.clear_assertions()
         self.clear_handler_errors()
         if problems:
-            requests = {id(problem): request for problem, request in self._met_by}
+            requests: dict[int, list[str]] = {}
+            for problem, request in self._met_by:
+                requests.setdefault(id(problem), []).append(request)
             in_order = sorted(problems, key=lambda problem: [*requests, id(problem)].index(id(problem)))
-            raise ImdsServerError.during_test([(problem, requests.get(id(problem))) for problem in in_order])
+            raise ImdsServerError.during_test([(problem, requests.get(id(problem), [])) for problem in in_order])
 
-    def report(self, problem: Exception, request: str) -> None:
+    def report(self, problem: BaseException, request: str) -> None:
         """Take note of a problem, and of the request that met it."""
         self._met_by.append((problem, request))
         if not any(problem is noted for noted in (*self.assertions, *self.handler_errors)):
-            self.handler_errors.append(problem)
+            self.handler_errors.append(problem)  # type: ignore[arg-type]  # pytest.fail() raises a BaseException
 
     def answer(self, environ: dict[str, Any]) -> Answer:
         """Answer a request: the body, the status line and the headers."""
@@ -184,6 +192,9 @@ class ImdsServer(HTTPServer):
             try:
                 response = self.application(request)
             except HTTPException as error:
+                # A handler that aborts has failed; a request that broke off has not met one.
+                if any(error is noted for noted in self.handler_errors):
+                    self.report(error, f"{request.method} {environ['RAW_URI']}")
                 response = error.get_response(environ)
         return response.get_wsgi_response(environ)
 
@@ -192,7 +203,11 @@ class ImdsServer(HTTPServer):
 
         Releases of pytest-httpserver differ in what theirs takes and returns.
         """
-        request.get_data()
+        if _has_body(request):
+            try:
+                request.get_data()
+            except OSError as broken:
+                raise BadRequest(f"the body of the request broke off: {broken}") from None
         response = self.dispatch(request)
         self.log.append((request, response))
         return response
@@ -201,29 +216,41 @@ class ImdsServer(HTTPServer):
         """Return the bytes that refuse what is no HTTP request."""
         reply = replies.error(self._host, error)
         headers = "".join(f"{name}: {value}\r\n" for name, value in reply.headers)
-        response = Response(status=reply.status)
-        return f"HTTP/1.1 {response.status}\r\n{headers}Connection: close\r\n\r\n".encode() + reply.body
+        status = f"{reply.status} {HTTPStatus(reply.status).phrase}"
+        return f"HTTP/1.1 {status}\r\n{headers}Connection: close\r\n\r\n".encode() + reply.body
 
     def dispatch(self, request: Request) -> Response:
-        """Let what the test has registered answer, then IMDS."""
-        if self.handlers or self.oneshot_handlers or self.ordered_handlers or self.permanently_failed:
-            return super().dispatch(request)
-        return self._imds(request)
+        """Let what the test has registered answer, then IMDS.
 
-    def respond_nohandler(self, request: Request, extra_message: str = "") -> Response:
-        """Let IMDS answer what none of the test's handlers expects.
-
-        A request that an ordered handler expects later is out of order all the same.
+        Ordered handlers keep their order among themselves; a request that none
+        of them expects goes past them.
         """
-        if any(handler.matcher.match(request) for handler in self.ordered_handlers):
-            return super().respond_nohandler(request, extra_message)
-        self.permanently_failed = False
-        return self._imds(request)
+        if self.permanently_failed or any(handler.matcher.match(request) for handler in self.ordered_handlers):
+            return super().dispatch(request)
+        handler = self.oneshot_handlers.match(request)
+        if handler is not None:
+            self.oneshot_handlers.remove(handler)
+            self._update_waiting_result()
+        else:
+            handler = self.handlers.match(request)
+        if handler is None:
+            return self._imds(request)
+        try:
+            answered: Any = handler.respond(request)
+        except AssertionError as error:
+            self.add_assertion(error)
+            raise
+        except Exception as error:
+            self.handler_errors.append(error)
+            raise
+        return answered if isinstance(answered, Response) else Response(answered)
 
     def _imds(self, request: Request) -> Response:
         environ = request.environ
+        body = request.get_data() if _has_body(request) else b""
         path = environ["PATH_INFO"].encode("latin-1").decode(errors="replace")
         headers = {name[5:].replace("_", "-").lower(): value for name, value in environ.items() if name[:5] == "HTTP_"}
-        asked = message.Request(environ["REQUEST_METHOD"], path, environ["QUERY_STRING"], headers, request.get_data())
+        asked = message.Request(environ["REQUEST_METHOD"], path, environ["QUERY_STRING"], headers, body)
         reply = handle(asked, self._host)
-        return CompleteResponse([reply.body] if reply.body else [], reply.status, list(reply.headers))
+        status = f"{reply.status} {HTTPStatus(reply.status).phrase}"
+        return CompleteResponse([reply.body] if reply.body else [], status, list(reply.headers))

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 
 Json = dict[str, "Json"] | list["Json"] | str | bool | int
+
+
+INDEX = re.compile(r"0|[1-9][0-9]{0,8}")
 
 
 def child(node: Json | None, segment: str) -> Json | None:
@@ -15,7 +19,7 @@ def child(node: Json | None, segment: str) -> Json | None:
     """
     if isinstance(node, dict):
         return node.get(segment)
-    if isinstance(node, list) and segment.isascii() and segment.isdecimal() and segment == str(int(segment)):
+    if isinstance(node, list) and INDEX.fullmatch(segment):
         index = int(segment)
         return node[index] if index < len(node) else None
     return None

@@ -6,14 +6,12 @@ import re
 from base64 import b64encode
 from dataclasses import dataclass
 from functools import cached_property
-from ipaddress import IPv4Network, IPv6Address
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from pytest_imds import data
-from pytest_imds.vm import catalogue
+from pytest_imds.vm import addresses, catalogue
 from pytest_imds.vm.model import ExtendedLocation, OsProfile, Plan, PublicKey, SecurityProfile, Vm
-from pytest_imds.vm.network import Interface, IpAddress, Ipv4, Ipv6, Subnet
 from pytest_imds.vm.profiles import Knobs
 from pytest_imds.vm.storage import (
     DataDisk,
@@ -77,7 +75,7 @@ class _Builder:
             public_keys=self.public_keys,
             storage_profile=self.storage_profile(limits["resource_disk_mib"]),
             security_profile=self.security_profile,
-            interfaces=self.interfaces,
+            interfaces=addresses.interfaces(knobs, random),
             zone=zone,
             physical_zone=f"{location}-AZ0{zone}" if zone else "",
             extended_location=ExtendedLocation(edge_zone, "EdgeZone") if edge_zone else ExtendedLocation(),
@@ -154,7 +152,7 @@ class _Builder:
             return f"{self.scale_set[:9]}{_base_36(self.instance_id):0>6}"
         if self.flexible:
             return f"{self.scale_set[:9]}{_base_36(self.fake.random.randrange(36**6)):0>6}"
-        return self.name[:15] if self.image["os_type"] == "Windows" else self.name
+        return self.name[:15].rstrip("-") if self.image["os_type"] == "Windows" else self.name
 
     def azure_id(self, kind: str, name: str) -> str:
         return (
@@ -275,36 +273,6 @@ class _Builder:
 
     def _managed_disk(self, name: str, account_type: str) -> ManagedDisk:
         return ManagedDisk(id=self.azure_id("disks", name), storage_account_type=account_type)
-
-    @cached_property
-    def interfaces(self) -> list[Interface]:
-        random, known = self.fake.random, data.read("network")
-        second, third = random.randrange(256), random.randrange(250 - self.knobs.nics)
-        made = []
-        for number in range(self.knobs.nics):
-            subnet = IPv4Network(f"10.{second}.{third + number}.0/24")
-            host = random.randrange(known["first_host"], 250)
-            public = self._public_address() if self.knobs.public_ip and number == 0 else ""
-            ipv6 = [IpAddress(self._ipv6_address(host))] if self.knobs.ipv6 else []
-            made.append(
-                Interface(
-                    mac_address=f"{random.choice(known['mac_prefixes'])}{random.getrandbits(24):06X}",
-                    ipv4=Ipv4(
-                        [IpAddress(str(subnet[host]), public)],
-                        [Subnet(str(subnet.network_address), str(subnet.prefixlen), [known["dns_server"]])],
-                    ),
-                    ipv6=Ipv6(ipv6),
-                )
-            )
-        return made
-
-    def _public_address(self) -> str:
-        block = IPv4Network(self.fake.random.choice(data.read("network")["public_ranges"]))
-        return str(block[self.fake.random.randrange(1, 255)])
-
-    def _ipv6_address(self, host: int) -> str:
-        # A unique local address (RFC 4193): fd, 56 random bits of prefix and subnet, the host.
-        return str(IPv6Address((0xFD << 120) | (self.fake.random.getrandbits(56) << 64) | host))
 
 
 def _base_36(number: int) -> str:

@@ -19,6 +19,8 @@ SIZE = re.compile(r"(Standard|Basic)_[A-Z][A-Za-z0-9_-]*")
 
 def region(knobs: Knobs, random: Random) -> tuple[str, dict[str, Any]]:
     """Return the name of a region, as it will be served, and its row."""
+    if knobs.edge_zone and knobs.zone:
+        raise ImdsUsageError.impossible_vm("an edge zone has no availability zones.", "leave zone or edge_zone out")
     regions = data.read("clouds")["clouds"][knobs.cloud]["regions"]
     if knobs.location is not None:
         row = regions.get(knobs.location.lower())
@@ -75,20 +77,34 @@ def edge_zone(knobs: Knobs, location: str, row: dict[str, Any], random: Random) 
 
 def image(knobs: Knobs, random: Random) -> dict[str, Any]:
     """Return the row of the image; one's own image (custom, gallery) is built like a marketplace one."""
-    images = data.read("images")["images"]
+    images: dict[str, dict[str, Any]] = data.read("images")["images"]
     if knobs.image in images:
-        row: dict[str, Any] = images[knobs.image]
+        row = images[knobs.image]
         if knobs.os_type not in (None, row["os_type"]):
             raise ImdsUsageError.impossible_vm(
                 f"the image {knobs.image} is {row['os_type']}, the VM is asked to be {knobs.os_type}.",
                 "leave one of the two out",
             )
+        if not _fits_image(knobs, row):
+            raise ImdsUsageError.impossible_vm(
+                f"the image {knobs.image} does not allow {_image_needs(knobs)}.",
+                f"images that do: {', '.join(name for name in images if _fits_image(knobs, images[name])) or 'none'}",
+            )
         return row
     os_type = knobs.os_type or "Linux"
-    needs = {"TrustedLaunch": "trusted_launch", "ConfidentialVM": "confidential"}.get(knobs.security_type, "common")
-    fitting = [row for row in images.values() if row["os_type"] == os_type and row.get(needs)]
-    licensed = [row for row in fitting if row.get("license_type") or not knobs.hybrid_benefit]
-    return random.choice(licensed)
+    fitting = [row for row in images.values() if row["os_type"] == os_type and _fits_image(knobs, row)]
+    if not fitting:
+        raise ImdsUsageError.impossible_vm(f"no {os_type} image allows {_image_needs(knobs)}.", "ask for less")
+    return random.choice([row for row in fitting if row.get("common")] or fitting)
+
+
+def _fits_image(knobs: Knobs, row: dict[str, Any]) -> bool:
+    feature = {"TrustedLaunch": "trusted_launch", "ConfidentialVM": "confidential"}.get(knobs.security_type)
+    return bool((feature is None or row.get(feature)) and (row.get("license_type") or not knobs.hybrid_benefit))
+
+
+def _image_needs(knobs: Knobs) -> str:
+    return f"security type {knobs.security_type!r}, Azure Hybrid Benefit {knobs.hybrid_benefit}"
 
 
 def size(knobs: Knobs, os_disk_size_gb: int, random: Random) -> tuple[str, dict[str, Any]]:
@@ -98,6 +114,8 @@ def size(knobs: Knobs, os_disk_size_gb: int, random: Random) -> tuple[str, dict[
         if SIZE.fullmatch(knobs.vm_size) is None:
             raise ImdsUsageError.unknown("VM size", knobs.vm_size, sizes, "any name like Standard_D4s_v5 is taken")
         row = sizes.get(knobs.vm_size)
+        if knobs.nics > max(known["max_nics"] for known in sizes.values()):
+            raise ImdsUsageError.impossible_vm(f"no size allows {knobs.nics} network interfaces.", "ask for less")
         if row is not None and not _fits_size(knobs, row, os_disk_size_gb):
             fitting = ", ".join(name for name in sizes if _fits_size(knobs, sizes[name], os_disk_size_gb))
             raise ImdsUsageError.impossible_vm(

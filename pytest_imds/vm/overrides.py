@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 from pytest_imds import data
 from pytest_imds.errors import ImdsUsageError
 from pytest_imds.tree import Json, child, walk
@@ -30,9 +32,10 @@ def apply(document: dict[str, Json], pointer: str, value: Json) -> None:
     """
     segments = _segments(pointer)
     parent, key = _parent(document, segments), segments[-1]
+    value = deepcopy(value)  # a later override may reach into it
     if isinstance(parent, list):
         parent[int(key)] = value
-    elif isinstance(parent, dict) and (key in parent or _schema_path(document, segments) not in data.read("schema")):
+    elif isinstance(parent, dict) and (key in parent or not _is_known(document, segments)):
         members = sorted({**parent, key: value}.items())
         parent.clear()
         parent.update(members)
@@ -51,9 +54,11 @@ def _parent(document: Json, segments: list[str]) -> dict[str, Json] | list[Json]
     return None
 
 
-def _schema_path(document: Json, segments: list[str]) -> str:
+def _is_known(document: Json, segments: list[str]) -> bool:
+    """Whether any api-version has the member that ``segments`` lead to."""
     path = ""
     for depth, segment in enumerate(segments):
         node = walk(document, segments[:depth])
         path += "[]" if isinstance(node, list) else f".{segment}"
-    return path.removeprefix(".")
+    path = path.removeprefix(".")
+    return path in data.read("schema") or f"{path}[]" in data.read("schema")

@@ -72,7 +72,7 @@ def resolve(profile: str, knobs: Mapping[str, object]) -> Knobs:
             the message lists what there is and names the nearest.
     """
     profiles = data.read("profiles")["profiles"]
-    if profile not in profiles:
+    if profile not in list(profiles):
         raise ImdsUsageError.unknown("VM profile", profile, profiles)
     known = {knob.name: knob.metadata for knob in fields(Knobs)}
     for name, value in knobs.items():

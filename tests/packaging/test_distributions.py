@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-SHIPPED = ("pytest_imds", "fixtures_data", "tests", "docs", "README.md", "CHANGELOG.md", "LICENSE", "pyproject.toml")
+SHIPPED = (".ci", "pytest_imds", "fixtures_data", "tests", "docs", "README.md", "CHANGELOG.md", "LICENSE", "pyproject.toml")
 
 REAL_TEST = """
 import json, urllib.request
@@ -71,7 +71,11 @@ def clean_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_every_way_to_install_runs_a_real_test(
     kind: str, tree: Path, built: Path, clean_python: Path, tmp_path: Path
 ) -> None:
-    what = {"wheel": [next(built.glob("*.whl"))], "sdist": [next(built.glob("*.tar.gz"))], "editable": ["-e", tree]}
+    what: dict[str, list[str | Path]] = {
+        "wheel": [next(built.glob("*.whl"))],
+        "sdist": [next(built.glob("*.tar.gz"))],
+        "editable": ["-e", tree],
+    }
     run([clean_python, "-m", "pip", "install", "-q", "--disable-pip-version-check", *what[kind]], tmp_path)
     try:
         (tmp_path / "test_real.py").write_text(REAL_TEST)

@@ -1,0 +1,187 @@
+"""What a request has to pass before an endpoint sees it, over HTTP."""
+
+from __future__ import annotations
+
+import http.client
+import json
+
+import pytest
+
+from pytest_imds import ImdsServer
+from tests.http.wire import INSTANCE, METADATA, TIMEOUT_S, api_versions, error, fetch
+
+VERBS = ("POST", "PUT", "DELETE", "PATCH", "OPTIONS")
+LEAF = "/metadata/instance/compute/name?api-version=2021-02-01&format=text"
+FORWARDED = (*METADATA, ("X-Forwarded-For", "10.0.0.1"))
+NEWEST = api_versions()[:-4:-1]
+
+
+@pytest.mark.parametrize("name", ["Metadata", "metadata", "METADATA", "MetaData"])
+@pytest.mark.parametrize("value", ["true", "True", "TRUE", "  true\t"])
+def test_metadata_header_is_taken_in_any_case(imds_server: ImdsServer, name: str, value: str) -> None:
+    assert fetch(imds_server, INSTANCE, headers=[(name, value)]).status == 200
+
+
+@pytest.mark.parametrize("value", [None, "false", "", "1", "yes", "true, true", "truee"])
+@pytest.mark.parametrize("target", [INSTANCE, LEAF, "/metadata/versions", "/metadata", "/metadata/nothing"])
+def test_missing_or_wrong_metadata_header_is_400(imds_server: ImdsServer, target: str, value: str | None) -> None:
+    headers = [] if value is None else [("Metadata", value)]
+    assert fetch(imds_server, target, headers=headers).told == error("header-missing")
+
+
+def test_metadata_as_a_parameter_does_not_stand_for_the_header(imds_server: ImdsServer) -> None:
+    assert fetch(imds_server, f"{INSTANCE}&Metadata=true", headers=[]).told == error("header-missing")
+
+
+@pytest.mark.parametrize("name", ["X-Forwarded-For", "x-forwarded-for", "X-FORWARDED-FOR"])
+@pytest.mark.parametrize("value", ["10.0.0.1", "10.0.0.1, 10.0.0.2", ""])
+def test_forwarded_request_is_400(imds_server: ImdsServer, name: str, value: str) -> None:
+    assert fetch(imds_server, INSTANCE, headers=[*METADATA, (name, value)]).told == error("forwarded")
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "api-version=2021-02-01&api-version=2021-02-01",
+        "api-version=2021-02-01&api-version=2020-09-01",
+        "api-version=2021-02-01&format=json&format=text",
+        "api-version=2021-02-01&other=1&other=1",
+        "api-version=2021-02-01&other&other",
+    ],
+)
+def test_repeated_parameter_is_400(imds_server: ImdsServer, query: str) -> None:
+    assert fetch(imds_server, f"/metadata/instance?{query}").told == error("parameter-repeated")
+
+
+@pytest.mark.parametrize("parameter", ["cid=4a5f", "_=1", "nonce=1234567890", "empty=", "bare", "%20=%00"])
+def test_unknown_parameter_is_ignored(imds_server: ImdsServer, parameter: str) -> None:
+    assert fetch(imds_server, f"{INSTANCE}&{parameter}").body == fetch(imds_server, INSTANCE).body
+
+
+@pytest.mark.parametrize("query", ["", "?", "?api-version=", "?version=2021-02-01", "?format=text"])
+@pytest.mark.parametrize("path", ["/metadata", "/metadata/instance", "/metadata/instance/compute/name"])
+def test_missing_api_version_is_400_and_names_the_newest(imds_server: ImdsServer, path: str, query: str) -> None:
+    reply = fetch(imds_server, path + query)
+    assert reply.told == error("version-invalid", NEWEST)
+    assert json.loads(reply.body)["newest-versions"] == NEWEST
+
+
+@pytest.mark.parametrize("version", ["2016-01-01", "2021-02-02", "2999-01-01", "latest", "2021-02-01%20", "20210201"])
+def test_unknown_api_version_is_400_and_names_the_newest(imds_server: ImdsServer, version: str) -> None:
+    reply = fetch(imds_server, f"/metadata/instance?api-version={version}")
+    assert reply.told == error("version-invalid", NEWEST)
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "/metadata/attested/document?api-version=2017-04-02",
+        "/metadata/identity/oauth2/token?api-version=2017-12-01",
+        "/metadata/loadbalancer?api-version=2020-09-01",
+    ],
+)
+def test_api_version_older_than_the_category_is_400(imds_server: ImdsServer, target: str) -> None:
+    assert fetch(imds_server, target).told == error("version-invalid", NEWEST)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("target", [INSTANCE, "/metadata/instance", "/metadata/versions", LEAF])
+def test_verb_other_than_get_is_405(imds_server: ImdsServer, verb: str, target: str) -> None:
+    assert fetch(imds_server, target, method=verb).told == error("method")
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_verb_with_a_body_is_405_and_the_connection_stays_usable(imds_server: ImdsServer, verb: str) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", imds_server.port, timeout=TIMEOUT_S)
+    connection.request(verb, INSTANCE, body=b"GET / HTTP/1.1\r\n\r\n", headers=dict(METADATA))
+    refused = connection.getresponse()
+    assert (refused.status, refused.read()) == error("method")[::2]
+    kept = connection.sock
+    connection.request("GET", INSTANCE, headers=dict(METADATA))
+    assert connection.getresponse().status == 200
+    assert connection.sock is kept
+    connection.close()
+
+
+@pytest.mark.parametrize("headers", [(), METADATA, FORWARDED])
+@pytest.mark.parametrize("target", ["/", INSTANCE, "/metadata/instance/compute", "/metadata/versions"])
+def test_head_is_400_from_the_host_without_a_body(
+    imds_server: ImdsServer, target: str, headers: tuple[tuple[str, str], ...]
+) -> None:
+    reply = fetch(imds_server, target, method="HEAD", headers=headers)
+    assert reply.told == error("head")
+    assert reply.told == (400, "text/xml; charset=utf-8", b"")
+    assert reply.header("Content-Length") == "323"
+    assert reply.header("Server") == "Microsoft-IIS/10.0"
+
+
+def test_connection_stays_usable_after_head(imds_server: ImdsServer) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", imds_server.port, timeout=TIMEOUT_S)
+    connection.request("HEAD", INSTANCE, headers=dict(METADATA))
+    connection.getresponse().read()
+    kept = connection.sock
+    connection.request("GET", INSTANCE, headers=dict(METADATA))
+    assert connection.getresponse().status == 200
+    assert connection.sock is kept
+    connection.close()
+
+
+@pytest.mark.parametrize("headers", [(), METADATA, FORWARDED])
+@pytest.mark.parametrize(
+    "target", ["/", "/?api-version=2021-02-01", "/favicon.ico", "/metadat", "/metadatas/instance", "/latest/meta-data/"]
+)
+def test_path_outside_metadata_is_404_from_the_host(
+    imds_server: ImdsServer, target: str, headers: tuple[tuple[str, str], ...]
+) -> None:
+    reply = fetch(imds_server, target, headers=headers)
+    assert reply.told == error("outside-metadata")
+    assert len(reply.body) == 1245
+    assert reply.header("Server") == "Microsoft-IIS/10.0"
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_path_outside_metadata_is_404_for_every_verb(imds_server: ImdsServer, verb: str) -> None:
+    assert fetch(imds_server, "/", method=verb).told == error("outside-metadata")
+
+
+@pytest.mark.parametrize("path", ["/Metadata", "/METADATA", "/mEtAdAtA"])
+def test_first_segment_is_taken_in_any_case(imds_server: ImdsServer, path: str) -> None:
+    assert fetch(imds_server, f"{path}/instance?api-version=2021-02-01").status == 200
+
+
+@pytest.mark.parametrize("path", ["/metadata", "/metadata/"])
+@pytest.mark.parametrize("query", ["", "&format=text", "&format=json"])
+def test_metadata_itself_is_404_today(imds_server: ImdsServer, path: str, query: str) -> None:
+    assert fetch(imds_server, f"{path}?api-version=2021-02-01{query}").told == error("category-unknown")
+
+
+@pytest.mark.parametrize(
+    "path", ["/metadata/nothing", "/metadata/Instance", "/metadata/INSTANCE/compute", "/metadata/v"]
+)
+def test_unknown_category_is_404(imds_server: ImdsServer, path: str) -> None:
+    assert fetch(imds_server, f"{path}?api-version=2021-02-01").told == error("category-unknown")
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "headers", "name"),
+    [
+        ("HEAD", "/", (), "head"),
+        ("POST", "/", (), "outside-metadata"),
+        ("POST", INSTANCE, FORWARDED[1:], "header-missing"),
+        ("POST", f"{INSTANCE}&api-version=", FORWARDED, "forwarded"),
+        ("POST", "/metadata/nothing?a&a", METADATA, "parameter-repeated"),
+        ("POST", "/metadata/nothing", METADATA, "method"),
+        ("POST", "/metadata/instance", (*METADATA, ("Content-Length", "1")), "method"),
+        ("GET", "/metadata/instance", (*METADATA, ("Content-Length", "1")), "body-with-get"),
+        ("GET", "/metadata/nothing?api-version=2021-02-01&format=xml", METADATA, "format-unknown"),
+    ],
+)
+def test_of_two_faults_the_earlier_in_the_order_of_checks_is_told(
+    imds_server: ImdsServer, method: str, target: str, headers: tuple[tuple[str, str], ...], name: str
+) -> None:
+    body = b"x" if ("Content-Length", "1") in headers else b""
+    assert fetch(imds_server, target, method=method, headers=headers, body=body).told == error(name)
+
+
+def test_missing_api_version_is_told_before_an_unknown_format_and_category(imds_server: ImdsServer) -> None:
+    assert fetch(imds_server, "/metadata/nothing?format=xml").told == error("version-invalid", NEWEST)

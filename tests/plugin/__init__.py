@@ -1,0 +1,1 @@
+"""The plugin, in runs of pytest of its own."""

@@ -1,0 +1,215 @@
+"""The facts in fixtures_data: each has its evidence, and they fit together."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import fields
+from typing import Any
+
+import pytest
+
+from pytest_imds import data
+from pytest_imds.vm.profiles import Knobs, resolve
+
+FILES = sorted(path.stem for path in data.folder().glob("*.json"))
+EVIDENCE = {"observed", "docs", "swagger", "client", "assumed"}
+CONFIDENCE = {"high", "medium", "low"}
+PRIMITIVES = {"string", "boolean"}
+
+SCHEMA: dict[str, dict[str, Any]] = data.read("schema")
+ERRORS: dict[str, dict[str, Any]] = data.read("errors")
+VERSIONS: list[str] = [row["version"] for row in data.read("api_versions")["versions"]]
+
+# Where the attribute is not the key in snake case.
+RENAMED = {
+    "azEnvironment": "cloud",
+    "interfaceCompartmentID": "interface_compartment_id",
+    "diskSizeGB": "disk_size_gb",
+    "tags": "published_tags",
+    "tagsList[]": "published_tags",
+    "interface[]": "interfaces",
+    "ipAddress[]": "ip_addresses",
+    "ipAddressBlock[]": "ip_address_blocks",
+    "subnet[]": "subnets",
+    # the spelling of 2017-03-01
+    "ipaddress[]": "ip_addresses",
+    "dnsservers[]": "dns_servers",
+    "publicip": "public_ip_address",
+    "mac": "mac_address",
+}
+
+
+def facts(file: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """What needs evidence: the file as a whole where it has an ``_about``, otherwise each of its rows."""
+    content = data.read(file)
+    if "_about" in content:
+        yield f"{file}._about", content["_about"]
+        return
+    for name, value in content.items():
+        rows = enumerate(value) if isinstance(value, list) else [("", value)]
+        for number, row in rows:
+            yield f"{file}.{name}.{number}".rstrip("."), row
+
+
+FACTS = dict(fact for file in FILES for fact in facts(file))
+
+
+def objects(node: Any, path: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    if isinstance(node, dict):
+        yield path, node
+    children = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    for key, child in children:
+        yield from objects(child, f"{path}.{key}")
+
+
+@pytest.mark.parametrize("fact", FACTS)
+def test_a_fact_has_evidence_a_source_and_a_confidence(fact: str) -> None:
+    row = FACTS[fact]
+
+    assert row["evidence"] in EVIDENCE
+    assert row["confidence"] in CONFIDENCE
+    assert row["source"].strip()
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_what_is_assumed_says_so_and_says_what(file: str) -> None:
+    for path, row in objects(data.read(file), file):
+        assert row.get("evidence") != "assumed" or row.get("assumed") is True, path
+        assert row.get("assumed") in (None, True), path
+        assert bool(row.get("assumption", "").strip()) == ("assumed" in row), path
+
+
+def test_versions_ascend() -> None:
+    assert sorted(set(VERSIONS)) == VERSIONS
+    assert [version for version in VERSIONS if not re.fullmatch(r"20\d\d-[01]\d-[0-3]\d", version)] == []
+
+
+def test_eras_ascend_from_the_first_version_on() -> None:
+    begins = [row["newest"] for row in data.read("api_versions")["eras"]]
+
+    assert sorted(set(begins)) == begins
+    assert begins[0] == VERSIONS[0]
+    assert set(begins) <= set(VERSIONS)
+
+
+@pytest.mark.parametrize("row", data.read("api_versions")["eras"], ids=lambda row: row["newest"])
+def test_an_era_words_its_errors_with_existing_ones(row: dict[str, Any]) -> None:
+    assert {row["version_missing"], row["version_unsupported"]} <= ERRORS.keys()
+    assert isinstance(row["root_listing"], bool)
+
+
+@pytest.mark.parametrize("name", data.read("categories"))
+def test_a_category_begins_with_an_existing_version(name: str) -> None:
+    assert data.read("categories")[name]["since"] in VERSIONS
+
+
+@pytest.mark.parametrize("path", SCHEMA)
+def test_a_field_exists_in_existing_versions_and_while_its_parent_does(path: str) -> None:
+    field = SCHEMA[path]
+    until = field.get("until", VERSIONS[-1])
+    parent = path.rpartition(".")[0]
+
+    assert {field["since"], until} <= set(VERSIONS)
+    assert field["since"] <= until
+    if parent:
+        assert SCHEMA[parent]["since"] <= field["since"]
+        assert until <= SCHEMA[parent].get("until", VERSIONS[-1])
+
+
+@pytest.mark.parametrize("path", SCHEMA)
+def test_a_field_has_members_exactly_if_it_is_an_object_or_an_array(path: str) -> None:
+    kind = SCHEMA[path]["type"]
+    members = [other for other in SCHEMA if other.rpartition(".")[0] == path]
+
+    assert kind in {*PRIMITIVES, "object", "array"}
+    assert (kind == "array") == path.endswith("[]")
+    assert bool(members) == (kind not in PRIMITIVES)
+
+
+@pytest.mark.parametrize("path", [path for path in SCHEMA if SCHEMA[path]["attribute"]])
+def test_an_attribute_is_the_key_in_snake_case(path: str) -> None:
+    key = path.rpartition(".")[2]
+    snake = re.sub(r"(?<=[a-z0-9])([A-Z])", r"_\1", key.removesuffix("[]")).lower()
+
+    attribute = SCHEMA[path]["attribute"]
+    assert attribute in (RENAMED.get(key, snake), "private_ip_address" if key == "ipaddress" else "")
+
+
+def test_no_renamed_attribute_is_left_over() -> None:
+    assert RENAMED.keys() <= {path.rpartition(".")[2] for path in SCHEMA}
+
+
+@pytest.mark.parametrize("name", ERRORS)
+def test_an_error_is_one_and_has_an_existing_sender(name: str) -> None:
+    row = ERRORS[name]
+
+    assert 400 <= row["status"] <= 599
+    assert row["sender"] in data.read("senders")
+    assert row["when"]
+    assert row["content_type"]
+
+
+def test_the_page_outside_metadata_has_the_recorded_length() -> None:
+    assert len(ERRORS["outside-metadata"]["body"].encode()) == 1245
+
+
+@pytest.mark.parametrize("name", data.read("senders"))
+def test_a_sender_has_the_four_headers_that_all_have(name: str) -> None:
+    headers = data.read("senders")[name]["headers"]
+
+    assert {"Content-Type", "Content-Length", "Date", "Server"} <= set(headers)
+    assert len(set(headers)) == len(headers)
+
+
+@pytest.mark.parametrize("name", data.read("profiles")["profiles"])
+def test_a_profile_uses_existing_knobs_with_values_that_they_take(name: str) -> None:
+    profile = data.read("profiles")["profiles"][name]
+
+    assert profile["about"]
+    assert profile["knobs"].keys() <= {knob.name for knob in fields(Knobs)}
+    assert resolve("linux", profile["knobs"]) == resolve(name, {})
+
+
+@pytest.mark.parametrize("name", data.read("sizes")["sizes"])
+def test_a_size_has_all_its_limits(name: str) -> None:
+    size = data.read("sizes")["sizes"][name]
+
+    assert {key: type(value) for key, value in size.items()} == {
+        "max_data_disks": int,
+        "max_nics": int,
+        "resource_disk_mib": int,
+        "ephemeral_os_disk_gb": int,
+        "trusted_launch": bool,
+        "confidential": bool,
+        "common": bool,
+    }
+    assert size["max_nics"] >= 1
+
+
+@pytest.mark.parametrize("name", data.read("images")["images"])
+def test_an_image_has_its_marketplace_name_and_runs_what_it_promises(name: str) -> None:
+    image = data.read("images")["images"][name]
+
+    assert image["os_type"] in ("Linux", "Windows")
+    assert all(image[part] for part in ("publisher", "offer", "sku", "version"))
+    assert image["os_disk_size_gb"] > 0
+    # Trusted launch and confidential VMs start from generation 2 alone.
+    assert image["generation"] == 2 or not (image.get("trusted_launch") or image.get("confidential"))
+
+
+def test_regions_belong_to_one_cloud_each() -> None:
+    clouds = data.read("clouds")["clouds"]
+    regions = [region for cloud in clouds.values() for region in cloud["regions"]]
+
+    assert len(set(regions)) == len(regions)
+    assert [region for region in regions if not re.fullmatch(r"[a-z]+[0-9]?", region)] == []
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_the_readme_of_the_data_names_every_file(file: str) -> None:
+    assert f"{file}.json" in (data.folder() / "README.md").read_text(encoding="utf-8")
+
+
+def test_no_private_key_is_in_the_data() -> None:
+    assert [path.name for path in data.folder().iterdir() if "PRIVATE KEY" in path.read_text(encoding="utf-8")] == []

@@ -1,0 +1,236 @@
+"""The service as a function: a Request in, a Reply out, for a Host."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from itertools import combinations
+from random import Random
+from typing import Any
+
+import pytest
+
+from pytest_imds import ImdsUsageError, data
+from pytest_imds.host import Host
+from pytest_imds.service import versions
+from pytest_imds.service.handle import handle
+from pytest_imds.service.message import Reply, Request
+from pytest_imds.vm.provider import generate, generator
+
+ERRORS: dict[str, Any] = data.read("errors")
+BEHAVIOUR: dict[str, Any] = data.read("behaviour")
+SENDERS: dict[str, Any] = data.read("senders")
+VERSIONS: list[str] = [row["version"] for row in data.read("api_versions")["versions"]]
+ERAS: list[dict[str, Any]] = data.read("api_versions")["eras"]
+GOOD = Request("GET", "/metadata/instance", "api-version=2021-02-01", {"metadata": "true"})
+# These answer bytes that never become a Request; tests/http sends such bytes.
+BELOW_THE_SERVICE = {"malformed", "head-too-large", "request-timeout"}
+
+
+@pytest.fixture
+def host() -> Host:
+    return Host(generate(generator(), "linux", "service", {}))
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What makes a good request a bad one, and the error that it gets."""
+
+    error: str
+    path: str = GOOD.path
+    query: str = ""
+    method: str = "GET"
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
+    without_header: bool = False
+    without_version: bool = False
+
+
+# By the words of the rule in the data.
+FAULTS = {
+    "verb HEAD": Fault("head", method="HEAD"),
+    "path outside /metadata": Fault("outside-metadata", path="/elsewhere"),
+    "Metadata header": Fault("header-missing", without_header=True),
+    "X-Forwarded-For": Fault("forwarded", headers=(("x-forwarded-for", "10.0.0.1"),)),
+    "repeated parameters": Fault("parameter-repeated", query="&a=1&a=2"),
+    "category": Fault("category-unknown", path="/metadata/nothing"),
+    "verb": Fault("method", method="POST"),
+    "body": Fault("body-with-get", body=b"x"),
+    "api-version": Fault("version-invalid", without_version=True),
+    "format": Fault("format-unknown", query="&format=xml"),
+}
+ORDER: list[str] = BEHAVIOUR["order-of-checks"]["rule"].split(": ")[1].rstrip(".").split(", ")
+# One request has one verb and one path.
+EXCLUSIVE = {("verb HEAD", "verb"), ("path outside /metadata", "category")}
+
+
+def faulty(*faults: Fault) -> Request:
+    headers = {} if any(fault.without_header for fault in faults) else dict(GOOD.headers)
+    return Request(
+        method=next((fault.method for fault in faults if fault.method != "GET"), "GET"),
+        path=next((fault.path for fault in faults if fault.path != GOOD.path), GOOD.path),
+        query=("" if any(fault.without_version for fault in faults) else GOOD.query)
+        + "".join(fault.query for fault in faults),
+        headers=headers | dict(header for fault in faults for header in fault.headers),
+        body=b"".join(fault.body for fault in faults),
+    )
+
+
+def expected_body(error: str, newest: str | None) -> str:
+    has = [version for version in VERSIONS if newest is None or version <= newest]
+    newest_versions = json.dumps(has[:-4:-1], separators=(",", ":"))
+    return str(ERRORS[error]["body"].replace("{newest_versions}", newest_versions))
+
+
+def assert_is_error(reply: Reply, error: str, newest: str | None = None) -> None:
+    row = ERRORS[error]
+    headers = dict(reply.headers)
+    assert (reply.status, reply.body.decode()) == (row["status"], expected_body(error, newest))
+    assert headers["Content-Type"] == row["content_type"]
+    assert headers["Server"] == SENDERS[row["sender"]]["server"]
+    assert list(headers) == SENDERS[row["sender"]]["headers"]
+    assert headers["Content-Length"] == str(row.get("content_length", len(reply.body)))
+
+
+def test_the_order_in_the_data_names_every_check() -> None:
+    assert sorted(ORDER) == sorted(FAULTS)
+
+
+def test_a_request_without_a_fault_is_answered(host: Host) -> None:
+    assert handle(faulty(), host).status == 200
+
+
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
+def test_a_single_fault_gets_its_error(host: Host, fault: Fault) -> None:
+    assert_is_error(handle(faulty(fault), host), fault.error)
+
+
+@pytest.mark.parametrize(
+    ("earlier", "later"),
+    [pytest.param(*pair, id=" before ".join(pair)) for pair in combinations(ORDER, 2) if pair not in EXCLUSIVE],
+)
+def test_of_two_faults_the_one_that_is_checked_first_is_told(host: Host, earlier: str, later: str) -> None:
+    assert_is_error(handle(faulty(FAULTS[earlier], FAULTS[later]), host), FAULTS[earlier].error)
+
+
+# Errors that no fault above shows, the newest version of a service that answers so, and what to ask it.
+OTHER_ERRORS: list[tuple[str, str | None, Request]] = [
+    ("leaf-without-text", None, replace(GOOD, path="/metadata/instance/compute/name")),
+    ("element-missing", None, replace(GOOD, path="/metadata/instance/compute/nothing")),
+    ("version-missing-2019", "2019-11-01", replace(GOOD, query="")),
+    ("version-missing-2019", "2020-10-01", replace(GOOD, query="")),
+    ("version-unsupported-2017", "2019-11-01", replace(GOOD, query="api-version=2020-06-01")),
+    ("version-unsupported-2020", "2020-10-01", replace(GOOD, query="api-version=2021-01-01")),
+    ("version-invalid", "2025-04-07", replace(GOOD, query="api-version=2017-07-01")),
+    ("version-invalid", None, replace(GOOD, path="/metadata/loadbalancer", query="api-version=2020-09-01")),
+]
+
+
+@pytest.mark.parametrize(("error", "newest", "request_"), OTHER_ERRORS, ids=lambda value: str(value)[:40])
+def test_an_error_of_its_time_or_route_is_told(host: Host, error: str, newest: str | None, request_: Request) -> None:
+    host.newest = newest
+
+    assert_is_error(handle(request_, host), error, newest)
+
+
+def test_every_error_in_the_data_is_reached() -> None:
+    reached = {fault.error for fault in FAULTS.values()} | {error for error, _, _ in OTHER_ERRORS}
+
+    assert reached == set(ERRORS) - BELOW_THE_SERVICE
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/metadata/instance/network/interface/1",
+        "/metadata/instance/network/interface/-1",
+        "/metadata/instance/network/interface/00",
+        "/metadata/instance/network/interface/\u0660",
+        "/metadata/instance/network/interface/" + "1" * 5000,
+        "/metadata/instance/network/interface/0/macAddress/deeper",
+        "/metadata/instance/compute/Name",
+        "/metadata/instance/compute/../network",
+        "/metadata/instance/extended",
+        "/metadata/versions/2021-02-01",
+    ],
+    ids=lambda path: path[:60],
+)
+@pytest.mark.parametrize("form", ["json", "text"])
+def test_what_the_document_does_not_have_is_404(host: Host, path: str, form: str) -> None:
+    reply = handle(replace(GOOD, path=path, query=f"{GOOD.query}&format={form}"), host)
+
+    assert_is_error(reply, "element-missing")
+
+
+def test_a_field_of_a_later_version_is_404(host: Host) -> None:
+    reply = handle(replace(GOOD, path="/metadata/instance/compute/physicalZone"), host)
+
+    assert_is_error(reply, "element-missing")
+
+
+def listed(host: Host) -> Any:
+    return json.loads(handle(replace(GOOD, path="/metadata/versions", query=""), host).body)["apiVersions"]
+
+
+def test_there_are_37_versions(host: Host) -> None:
+    assert listed(host) == VERSIONS
+    assert (len(VERSIONS), VERSIONS[0], VERSIONS[-1]) == (37, "2017-03-01", "2025-11-11")
+
+
+@pytest.mark.parametrize(
+    ("newest", "count"), [("2020-10-01", 20), ("2021-01-01", 22), ("2023-07-01", 31), ("2025-04-07", 35)]
+)
+def test_a_pinned_service_has_the_versions_of_its_time(host: Host, newest: str, count: int) -> None:
+    host.newest = newest
+
+    assert listed(host) == VERSIONS[:count]
+    assert versions.supported(newest) == tuple(VERSIONS[:count])
+    assert VERSIONS[count - 1] == newest
+
+
+def test_a_service_older_than_versions_does_not_know_it(host: Host) -> None:
+    host.newest = VERSIONS[VERSIONS.index(BEHAVIOUR["versions"]["since"]) - 1]
+
+    assert_is_error(handle(replace(GOOD, path="/metadata/versions"), host), "category-unknown")
+
+
+@pytest.mark.parametrize("newest", [None, *(row["newest"] for row in ERAS), *VERSIONS[:4]])
+def test_up_to_three_newest_versions_are_named_newest_first(host: Host, newest: str | None) -> None:
+    host.newest = newest
+    wording = versions.era(newest)["version_missing"]
+
+    assert_is_error(handle(replace(GOOD, query=""), host), wording, newest)
+    body = json.loads(handle(replace(GOOD, query=""), host).body)
+    assert body["newest-versions"] == list(versions.supported(newest))[:-4:-1]
+
+
+@pytest.mark.parametrize("row", ERAS, ids=lambda row: row["newest"])
+def test_an_era_begins_with_its_version_and_ends_before_the_next(row: dict[str, Any]) -> None:
+    following = [other["newest"] for other in ERAS if other["newest"] > row["newest"]]
+    last = VERSIONS[VERSIONS.index(min(following)) - 1] if following else None
+
+    assert versions.era(row["newest"]) == versions.era(last) == row
+
+
+@pytest.mark.parametrize("newest", ["2020-10-02", "latest", ""])
+def test_a_service_cannot_be_pinned_to_a_version_that_does_not_exist(newest: str) -> None:
+    with pytest.raises(ImdsUsageError, match=f"unknown api-version '{newest}'"):
+        versions.check(newest)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_every_version_is_answered_and_nothing_newer_than_the_service(host: Host, version: str) -> None:
+    host.newest = version
+    position = VERSIONS.index(version)
+    statuses = [handle(replace(GOOD, query=f"api-version={one}"), host).status for one in VERSIONS]
+
+    assert [status == 200 for status in statuses] == [True] * (position + 1) + [False] * (len(VERSIONS) - position - 1)
+
+
+def test_request_ids_are_the_hosts_chance(host: Host) -> None:
+    def ids(seed: int) -> list[str]:
+        host.random = Random(seed)
+        return [dict(handle(GOOD, host).headers)["x-ms-request-id"] for _ in range(3)]
+
+    assert ids(1) == ids(1) != ids(2)
+    assert len(set(ids(1))) == 3
