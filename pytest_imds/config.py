@@ -51,3 +51,12 @@ def read_options(config: pytest.Config) -> Options:
     )
     config.stash[OPTIONS] = options
     return options
+
+
+def node_id(item: pytest.Item) -> str:
+    """Return the id of a test as a user writes it: xdist puts the names of its groups behind it."""
+    groups = {
+        str(mark.args[0] if mark.args else mark.kwargs.get("name", "default"))
+        for mark in item.iter_markers("xdist_group")
+    }
+    return item.nodeid.removesuffix(f"@{'_'.join(sorted(groups))}") if groups else item.nodeid

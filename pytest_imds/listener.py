@@ -107,15 +107,20 @@ class Listener(BaseWSGIServer):
         self._closed.set()
         return None
 
-    def shutdown(self) -> None:
-        """Stop listening, close every connection, end the threads."""
+    def shutdown(self) -> list[str]:  # type: ignore[override]  # socketserver's returns nothing
+        """Stop listening, close every connection, end the threads.
+
+        Returns:
+            The requests that were still being answered when the time for that was up.
+        """
         if not self.alive:
-            return
+            return []
         self.alive = False
-        self.detach()
+        unanswered = self.detach()
         # The thread that leads waits in accept(), which nothing but a client ends everywhere.
         with suppress(OSError), socket.create_connection((ADDRESS, self.port), LAST_REPLIES_S):
             self._closed.wait(LAST_REPLIES_S)
+        return unanswered
 
     def attach(self, owner: Owner) -> None:
         """Give the connections that come from now on to ``owner``."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pytest_imds.config import MARKERS, OPTIONS
+from pytest_imds.config import MARKERS, OPTIONS, node_id
 from pytest_imds.errors import ImdsUsageError
 from pytest_imds.vm import profiles
 
@@ -42,7 +42,7 @@ def asked(item: pytest.Item) -> Asked:
     profile = vm.pop("profile", options.profile)
     knobs = {"cloud": service["cloud"], **vm} if service.get("cloud") is not None else vm
     profiles.resolve(profile, knobs)
-    return Asked(profile, f"{options.seed}:{item.nodeid}", service.get("newest"), knobs)
+    return Asked(profile, f"{options.seed}:{node_id(item)}", service.get("newest"), knobs)
 
 
 def _merged(item: pytest.Item, name: str, positional: tuple[str, ...]) -> dict[str, Any]:

@@ -63,7 +63,7 @@ def pytest_runtest_makereport(
     told = item.stash.get(VM_TOLD, None)
     if report.failed and told is not None:
         seed = item.config.stash[configuration.OPTIONS].seed
-        again = shlex.join(["pytest", item.nodeid, f"--imds-seed={seed}"])
+        again = shlex.join(["pytest", configuration.node_id(item), f"--imds-seed={seed}"])
         report.sections.append(("IMDS", f"{told}\nagain: {again}"))
     if call.when == "teardown" and told is not None:
         del item.stash[VM_TOLD]  # pytest keeps every item, and what it holds, to the end of the run

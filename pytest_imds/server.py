@@ -138,15 +138,17 @@ class ImdsServer(HTTPServer):
         Raises:
             HTTPServerError: the server does not run.
         """
-        self._listener().shutdown()
-        self.server = None
+        self._end(self._listener().shutdown())
 
     def release(self) -> None:
         """Leave the listening socket to the next server, and close this one's connections."""
         if self.is_running():
-            for request in self._listener().detach():
-                self.add_assertion(f"{request} was still being answered when the test ended")
-            self.server = None
+            self._end(self._listener().detach())
+
+    def _end(self, unanswered: list[str]) -> None:
+        self.server = None
+        for request in unanswered:
+            self.add_assertion(f"{request} was still being answered when the test ended")
 
     def _listener(self) -> Listener:
         if not isinstance(self.server, Listener):

@@ -15,7 +15,17 @@ from pathlib import Path
 import pytest
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-SHIPPED = (".ci", "pytest_imds", "fixtures_data", "tests", "docs", "README.md", "CHANGELOG.md", "LICENSE", "pyproject.toml")
+SHIPPED = (
+    ".ci",
+    "pytest_imds",
+    "fixtures_data",
+    "tests",
+    "docs",
+    "README.md",
+    "CHANGELOG.md",
+    "LICENSE",
+    "pyproject.toml",
+)
 
 REAL_TEST = """
 import json, urllib.request

@@ -35,7 +35,7 @@ MISTAKES = {
     "profile twice": ('imds_vm("linux", profile="windows")', ["*profile*", "*linux*"]),
     "seed is no knob": ("imds_vm(seed=1)", ["unknown VM knob 'seed'.", "*known: admin_username, *"]),
     "newest is no knob": ('imds_vm(newest="2020-10-01")', ["unknown VM knob 'newest'.", "*known: admin_username, *"]),
-    "port is no knob": ("imds_vm(port=8080)", ["unknown VM knob 'port'.", "*known: admin_username, *"]),
+    "port is no knob": ("imds_vm(port=8080)", ["unknown VM knob 'port'.", "*did you mean *", "*known: admin_*"]),
     "shared is no knob": ("imds_vm(shared=None)", ["unknown VM knob 'shared'.", "*known: admin_username, *"]),
     "zone without zones": (
         'imds_vm(location="westus", zone="1")',
