@@ -118,8 +118,7 @@ def page() -> str:
         "# Fidelity",
         "`python docs/generate.py` writes this page from `fixtures_data`: do not edit it.",
         "A test double is as good as its evidence. This page lists every fact that pytest-imds takes for true, and"
-        " how it is known. How the names and ids of a generated VM are put together is not listed: that is code, in"
-        " `pytest_imds/vm/builder.py`.",
+        " how it is known.",
         table(("word", "meaning"), EVIDENCE.values()),
         "A fact that is *in part assumed* has a sound source, but says more than its source does. What it says more is"
         " in the next section.",
