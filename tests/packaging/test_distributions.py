@@ -100,7 +100,7 @@ def test_the_wheel_has_the_data_and_nothing_that_is_not_the_package(built: Path)
     with zipfile.ZipFile(next(built.glob("*.whl"))) as wheel:
         names = set(wheel.namelist())
         metadata = next(name for name in names if name.endswith("entry_points.txt"))
-        assert "imds = pytest_imds.plugin" in wheel.read(metadata).decode()
+        assert "pytest_imds.plugin = pytest_imds.plugin" in wheel.read(metadata).decode()
     shipped = {name for name in names if not name.startswith("pytest_imds-")}
     package = {str(path.relative_to(CHECKOUT)) for path in (CHECKOUT / "pytest_imds").rglob("*.py")}
     facts = {f"pytest_imds/fixtures_data/{path.name}" for path in (CHECKOUT / "fixtures_data").iterdir()}

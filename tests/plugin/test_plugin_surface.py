@@ -28,6 +28,12 @@ def test_fixtures_are_shown_with_their_documentation(run: Run, fixture: str, fir
     shown.fnmatch_lines([f"{fixture} -- *pytest_imds/plugin.py:*", f"    {first_line}"], consecutive=True)
 
 
+def test_plugin_that_is_loaded_already_may_be_named_on_the_command_line(pytester: pytest.Pytester) -> None:
+    done = pytester.runpytest_subprocess("--fixtures", "-p", "pytest_imds.plugin", "-p", "no:hypothesispytest")
+    assert done.ret == pytest.ExitCode.OK
+    done.stdout.fnmatch_lines(["imds_server -- *"])
+
+
 def test_nothing_else_of_the_plugin_is_shown_among_the_fixtures(run: Run) -> None:
     shown = [line for line in run("--fixtures").outlines if "pytest_imds/" in line]
     assert sorted(line.split()[0] for line in shown) == ["imds_server", "imds_vm"]
