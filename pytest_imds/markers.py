@@ -69,9 +69,7 @@ def where(item: pytest.Item, error: ImdsUsageError) -> str:
 
 def _marks(item: pytest.Item) -> Iterator[ast.expr]:
     """Find our markers in the file of ``item``, those of the function first, those of the module last."""
-    line = item.reportinfo()[1]
-    if line is None:
-        return
+    line = item.reportinfo()[1] or 0
     module = ast.parse(Path(item.path).read_text(encoding="utf-8"))
     around = [
         node

@@ -177,8 +177,6 @@ def _other_reader(field: Mapping[str, Any], attribute: str, items: _Plan | None)
 
 
 def _getter(attributes: list[str]) -> Callable[[Any], Values]:
-    if not attributes:
-        return lambda owner: ()
     if attributes == [""]:
         return lambda owner: (owner,)
     get = attrgetter(*attributes)

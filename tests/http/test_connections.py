@@ -14,6 +14,8 @@ from pytest_httpserver import HTTPServerError
 from werkzeug import Request, Response
 
 from pytest_imds import ImdsPortError, ImdsServer, ImdsServerError
+from pytest_imds.connection import Connection
+from pytest_imds.listener import Listener
 from tests.http.wire import INSTANCE, METADATA, TIMEOUT_S, Wire, error, fetch, request
 
 VM_ID = "/metadata/instance/compute/vmId?api-version=2021-02-01&format=text"
@@ -283,3 +285,13 @@ def test_leaving_the_context_does_not_hide_the_test_s_own_exception() -> None:
     with pytest.raises(ZeroDivisionError):
         run(server, ZeroDivisionError)
     assert not server.is_running()
+
+
+def test_request_on_a_connection_whose_test_is_over_is_not_answered(imds_server: ImdsServer) -> None:
+    listener = imds_server.server
+    assert isinstance(listener, Listener)
+    with socket.create_server(("127.0.0.1", 0)) as door, socket.create_connection(door.getsockname(), 5) as client:
+        left_over = Connection(*door.accept(), listener, ImdsServer())
+        client.sendall(request(INSTANCE))
+        left_over.serve()
+        assert client.recv(1) == b""

@@ -72,6 +72,12 @@ def test_date_is_now_as_rfc_1123_writes_it(imds_server: ImdsServer, method: str,
     assert before <= parsedate_to_datetime(date) <= before + timedelta(seconds=5)
 
 
+def test_date_is_the_time_of_the_servers_clock(imds_server: ImdsServer) -> None:
+    earliest = int(imds_server.clock.time())
+    date = parsedate_to_datetime(fetch(imds_server, INSTANCE).header("Date") or "")
+    assert earliest <= date.timestamp() <= imds_server.clock.time()
+
+
 def test_request_id_is_a_guid_and_every_reply_has_another(imds_server: ImdsServer) -> None:
     ids = [fetch(imds_server, target).header("x-ms-request-id") for target in [INSTANCE, "/metadata"] * 10]
     assert all(request_id and str(UUID(request_id)) == request_id for request_id in ids)

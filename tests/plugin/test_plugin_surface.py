@@ -34,6 +34,13 @@ def test_plugin_that_is_loaded_already_may_be_named_on_the_command_line(pytester
     done.stdout.fnmatch_lines(["imds_server -- *"])
 
 
+def test_run_whose_last_test_stops_the_server_ends_quietly(pytester: pytest.Pytester, run: Run) -> None:
+    pytester.makepyfile("def test_stops(imds_server): imds_server.stop()")
+    result = run()
+    result.assert_outcomes(passed=1)
+    assert result.ret == pytest.ExitCode.OK
+
+
 def test_nothing_else_of_the_plugin_is_shown_among_the_fixtures(run: Run) -> None:
     shown = [line for line in run("--fixtures").outlines if "pytest_imds/" in line]
     assert sorted(line.split()[0] for line in shown) == ["imds_server", "imds_vm"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from enum import Enum
 from typing import Any
 
 import pytest
@@ -156,3 +157,12 @@ def test_a_scale_sets_vm_shows_later_changes_after_the_next_reboot_alone(scale_s
     scale_set_vm.tags["colour"] = "green"
 
     assert document(scale_set_vm)["compute"]["tags"] == "stage:test;colour:blue"
+
+
+def test_an_enum_of_strings_is_served_as_its_value(scale_set_vm: Vm) -> None:
+    class Priority(str, Enum):
+        SPOT = "Spot"
+
+    scale_set_vm.priority = Priority.SPOT
+
+    assert '"priority":"Spot"' in str(view(scale_set_vm, "2021-02-01").json(("compute",)))
