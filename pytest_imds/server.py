@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import cached_property, lru_cache
 from http import HTTPStatus
 from random import Random
 from types import TracebackType
@@ -56,6 +56,11 @@ class CompleteResponse(Response):
     def get_wsgi_response(self, environ: dict[str, Any]) -> tuple[Iterable[bytes], str, list[tuple[str, str]]]:
         """Return it as it is; Werkzeug would look for headers to add or correct."""
         return cast(list[bytes], self.response), self.status, self.headers.to_wsgi_list()
+
+
+@lru_cache(maxsize=256)
+def _header_name(wsgi_name: str) -> str:
+    return wsgi_name[5:].replace("_", "-").lower()
 
 
 def _has_body(request: Request) -> bool:
@@ -251,7 +256,7 @@ class ImdsServer(HTTPServer):
         environ = request.environ
         body = request.get_data() if _has_body(request) else b""
         path = environ["PATH_INFO"].encode("latin-1").decode(errors="replace")
-        headers = {name[5:].replace("_", "-").lower(): value for name, value in environ.items() if name[:5] == "HTTP_"}
+        headers = {_header_name(name): value for name, value in environ.items() if name[:5] == "HTTP_"}
         asked = message.Request(environ["REQUEST_METHOD"], path, environ["QUERY_STRING"], headers, body)
         reply = handle(asked, self._host)
         status = f"{reply.status} {HTTPStatus(reply.status).phrase}"

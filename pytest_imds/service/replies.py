@@ -6,9 +6,9 @@ from datetime import datetime, timezone
 from email.utils import format_datetime
 from functools import lru_cache
 from typing import Any
-from uuid import UUID
 
 from pytest_imds import data
+from pytest_imds.guid import guid
 from pytest_imds.host import Host
 from pytest_imds.service.message import Reply
 from pytest_imds.tree import compact
@@ -56,7 +56,7 @@ def _reply(
     values = {
         "Content-Type": content_type,
         "Server": known["server"],
-        "x-ms-request-id": str(UUID(int=host.random.getrandbits(128), version=4)),
+        "x-ms-request-id": guid(host.random),
         "Date": _http_date(int(host.clock.time())),
         "Content-Length": str(len(body) if content_length is None else content_length),
     }

@@ -7,9 +7,9 @@ from base64 import b64encode
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
-from uuid import UUID
 
 from pytest_imds import data
+from pytest_imds.guid import guid
 from pytest_imds.vm import addresses, catalogue
 from pytest_imds.vm.model import ExtendedLocation, OsProfile, Plan, PublicKey, SecurityProfile, Vm
 from pytest_imds.vm.profiles import Knobs
@@ -56,7 +56,7 @@ class _Builder:
         edge_zone = catalogue.edge_zone(knobs, location, region, random)
         size, limits = catalogue.size(knobs, self.image["os_disk_size_gb"], random)
         return Vm(
-            vm_id=knobs.vm_id or self.guid(),
+            vm_id=knobs.vm_id or guid(self.fake.random),
             name=self.name,
             location=location,
             vm_size=size,
@@ -81,16 +81,13 @@ class _Builder:
             extended_location=ExtendedLocation(edge_zone, "EdgeZone") if edge_zone else ExtendedLocation(),
             platform_fault_domain=0 if zone else random.randrange(3),
             platform_update_domain=0 if zone else random.randrange(5),
-            placement_group_id=self.guid() if self.uniform else "",
+            placement_group_id=guid(self.fake.random) if self.uniform else "",
             vm_scale_set_name=self.scale_set,
             virtual_machine_scale_set=Reference(self.scale_set_id) if self.flexible else Reference(),
             priority=knobs.priority,
             eviction_policy=knobs.eviction_policy or ("Deallocate" if knobs.priority == "Spot" else ""),
             classic=knobs.classic,
         )
-
-    def guid(self) -> str:
-        return str(UUID(int=self.fake.random.getrandbits(128), version=4))
 
     @cached_property
     def image(self) -> dict[str, Any]:
@@ -110,7 +107,7 @@ class _Builder:
 
     @cached_property
     def subscription_id(self) -> str:
-        return self.knobs.subscription_id or self.guid()
+        return self.knobs.subscription_id or guid(self.fake.random)
 
     @cached_property
     def resource_group_name(self) -> str:

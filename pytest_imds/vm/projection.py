@@ -20,6 +20,7 @@ from pytest_imds.tree import Json, compact, walk
 from pytest_imds.vm import overrides
 
 Values = tuple[Any, ...]
+ONLY_STR = {str}
 
 
 # The members of the document that are left out: by whether extended=true was asked for and the VM is a classic one.
@@ -115,7 +116,7 @@ class _Plan:
         self._texts: list[str] = []
         self._others: list[Callable[[Any], Any]] = []
         self._members = self._add_members(known, path, "")
-        self._get_texts = _getter(self._texts)
+        self.read = _reader(self._texts, self._others)
 
     def _add_members(self, known: Mapping[str, Mapping[str, Any]], path: str, owner: str) -> dict[str, Any]:
         """Return key to where its value comes from: an index, or the members of an object."""
@@ -135,11 +136,6 @@ class _Plan:
                 members[key] = _Other(len(self._others), items)
                 self._others.append(_other_reader(field, attribute, items))
         return members
-
-    def read(self, owner: Any) -> Values:
-        """Return the values of ``owner``: the strings, then the others, in the order of the plan."""
-        texts = [value if value.__class__ is str else _text(value) for value in self._get_texts(owner)]
-        return tuple(texts), tuple([read(owner) for read in self._others])
 
     def shape(self, values: Values) -> dict[str, Json]:
         """Return the JSON object that ``values`` make."""
@@ -174,6 +170,19 @@ def _other_reader(field: Mapping[str, Any], attribute: str, items: _Plan | None)
         return lambda owner: encode(get(owner))
     read = items.read
     return lambda owner: tuple([read(item) for item in encode(get(owner))])
+
+
+def _reader(attributes: list[str], others: list[Callable[[Any], Any]]) -> Callable[[Any], Values]:
+    """Return what reads an object: its strings, then its other values, in the order of the plan."""
+    get = _getter(attributes)
+
+    def read(owner: Any) -> Values:
+        texts = get(owner)
+        if set(map(type, texts)) != ONLY_STR:
+            texts = tuple([_text(value) for value in texts])
+        return texts, tuple([other(owner) for other in others]) if others else ()
+
+    return read
 
 
 def _getter(attributes: list[str]) -> Callable[[Any], Values]:

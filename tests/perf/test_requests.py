@@ -44,15 +44,17 @@ def once(port: int, request: bytes) -> bytes:
 
 
 def ratio(ours: Callable[[], object], theirs: Callable[[], object]) -> float:
-    """Return the ratio of the medians; the two are measured in turn."""
-    taken: tuple[list[float], list[float]] = ([], [])
-    for _ in range(ROUNDS):
-        for run, times in zip((ours, theirs), taken, strict=True):
-            for _ in range(REQUESTS):
-                start = time.perf_counter()
-                run()
-                times.append(time.perf_counter() - start)
-    return statistics.median(taken[0]) / statistics.median(taken[1])
+    """Return the median of the rounds' ratios: the two of a round follow each other, and see the same machine."""
+    return statistics.median(median_time(ours) / median_time(theirs) for _ in range(ROUNDS))
+
+
+def median_time(run: Callable[[], object]) -> float:
+    times = []
+    for _ in range(REQUESTS):
+        start = time.perf_counter()
+        run()
+        times.append(time.perf_counter() - start)
+    return statistics.median(times)
 
 
 @pytest.fixture

@@ -32,6 +32,7 @@ ROOMS = (
     "vm",
     "clock",
     "tree",
+    "guid",
     "data",
     "errors",
 )
