@@ -179,7 +179,7 @@ def _reader(attributes: list[str], others: list[Callable[[Any], Any]]) -> Callab
     def read(owner: Any) -> Values:
         texts = get(owner)
         if set(map(type, texts)) != ONLY_STR:
-            texts = tuple([_text(value) for value in texts])
+            texts = tuple([value if value.__class__ is str else _text(value) for value in texts])
         return texts, tuple([other(owner) for other in others]) if others else ()
 
     return read
