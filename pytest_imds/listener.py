@@ -45,9 +45,6 @@ class Listener(BaseWSGIServer):
     never reaches the next.
     """
 
-    multithread = True
-    daemon_threads = True
-
     def __init__(self, port: int = 0) -> None:
         self.idle_timeout_s = idle_timeout_s()
         self._owner: Owner | None = None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import http.client
 import socket
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -295,3 +297,13 @@ def test_request_on_a_connection_whose_test_is_over_is_not_answered(imds_server:
         client.sendall(request(INSTANCE))
         left_over.serve()
         assert client.recv(1) == b""
+
+
+def test_starting_leaves_the_handler_of_other_servers_as_it_is() -> None:
+    script = (
+        "from werkzeug.serving import WSGIRequestHandler as shared; before = shared.protocol_version\n"
+        "from pytest_imds import ImdsServer\n"
+        "with ImdsServer(): assert shared.protocol_version == before, shared.protocol_version"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
