@@ -26,12 +26,15 @@ FILES = {
     "api_versions": ("Api-versions", "the api-versions, and how the service worded its refusals over the years"),
     "categories": ("Categories", "the api-version that each path under `/metadata` came with"),
     "schema": ("Fields", "every field of `/metadata/instance`: since when, until when, from which attribute"),
+    "attested": ("Attested documents", "what attested documents say, and how they are written and signed"),
+    "chains": ("Attested documents", "the authorities that sign attested documents"),
     "profiles": ("Catalogue", "the kinds of VM a test can ask for"),
     "clouds": ("Catalogue", "the clouds, their regions, availability zones and edge zones"),
     "sizes": ("Catalogue", "VM sizes and what they allow"),
     "images": ("Catalogue", "marketplace images"),
     "network": ("Catalogue", "MAC prefixes and address ranges"),
     "ssh_keys": ("Catalogue", "public keys for generated VMs"),
+    "forgeries": ("Catalogue", "forged attested documents, and what a verifier must check"),
 }
 
 
@@ -75,6 +78,10 @@ def facts() -> Iterator[Fact]:
         yield _fact("categories", f"/metadata/{name}", f"since {row['since']}", row)
     for name, row in data.read("schema").items():
         yield _fact("schema", name, f"{life(row)}; {row['type']}{_note(row)}", row)
+    for name, row in data.read("attested").items():
+        yield _fact("attested", name, plain(row["rule"]), row)
+    for name, row in data.read("chains").items():
+        yield _fact("chains", name, plain(row["about"]), row)
     for name in (name for name, (group, _) in FILES.items() if group == "Catalogue"):
         about = data.read(name)["_about"]
         parts = [

@@ -10,14 +10,69 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pytest_imds.errors import ImdsError, ImdsPortError, ImdsServerError, ImdsUsageError
+    from pytest_imds.errors import (
+        AttestationAuthorityError,
+        AttestationChainError,
+        AttestationDigestError,
+        AttestationEncodingError,
+        AttestationEndEntityError,
+        AttestationError,
+        AttestationHostError,
+        AttestationIntermediateError,
+        AttestationMembersError,
+        AttestationNameError,
+        AttestationNonceError,
+        AttestationPurposeError,
+        AttestationSignatureError,
+        AttestationSignerError,
+        AttestationSignersError,
+        AttestationSizeError,
+        AttestationStructureError,
+        AttestationTimeError,
+        AttestationTrailingDataError,
+        AttestationValidityError,
+        AttestationVmError,
+        ImdsError,
+        ImdsPortError,
+        ImdsServerError,
+        ImdsUsageError,
+    )
     from pytest_imds.server import ImdsServer
+    from pytest_imds.trust.attestation import Attestation
+    from pytest_imds.trust.document import Document
+    from pytest_imds.trust.forgeries import CHECKS, FORGERIES, Forgery
     from pytest_imds.vm.model import Vm
     from pytest_imds.vm.provider import ImdsProvider
 
     __version__: str
 
 __all__ = [
+    "CHECKS",
+    "FORGERIES",
+    "Attestation",
+    "AttestationAuthorityError",
+    "AttestationChainError",
+    "AttestationDigestError",
+    "AttestationEncodingError",
+    "AttestationEndEntityError",
+    "AttestationError",
+    "AttestationHostError",
+    "AttestationIntermediateError",
+    "AttestationMembersError",
+    "AttestationNameError",
+    "AttestationNonceError",
+    "AttestationPurposeError",
+    "AttestationSignatureError",
+    "AttestationSignerError",
+    "AttestationSignersError",
+    "AttestationSizeError",
+    "AttestationStructureError",
+    "AttestationTimeError",
+    "AttestationTrailingDataError",
+    "AttestationValidityError",
+    "AttestationVmError",
+    "Document",
+    "Forgery",
     "ImdsError",
     "ImdsPortError",
     "ImdsProvider",
@@ -29,6 +84,32 @@ __all__ = [
 ]
 
 _ROOMS = {
+    "Attestation": "trust.attestation",
+    "AttestationAuthorityError": "errors",
+    "AttestationChainError": "errors",
+    "AttestationDigestError": "errors",
+    "AttestationEncodingError": "errors",
+    "AttestationEndEntityError": "errors",
+    "AttestationError": "errors",
+    "AttestationHostError": "errors",
+    "AttestationIntermediateError": "errors",
+    "AttestationMembersError": "errors",
+    "AttestationNameError": "errors",
+    "AttestationNonceError": "errors",
+    "AttestationPurposeError": "errors",
+    "AttestationSignatureError": "errors",
+    "AttestationSignerError": "errors",
+    "AttestationSignersError": "errors",
+    "AttestationSizeError": "errors",
+    "AttestationStructureError": "errors",
+    "AttestationTimeError": "errors",
+    "AttestationTrailingDataError": "errors",
+    "AttestationValidityError": "errors",
+    "AttestationVmError": "errors",
+    "CHECKS": "trust.forgeries",
+    "Document": "trust.document",
+    "FORGERIES": "trust.forgeries",
+    "Forgery": "trust.forgeries",
     "ImdsError": "errors",
     "ImdsPortError": "errors",
     "ImdsProvider": "vm.provider",

@@ -10,8 +10,10 @@ import pytest
 MARKERS = {
     "imds_vm": 'imds_vm(profile="linux", **knobs): the VM that imds_server serves: its profile and what is different'
     " (location, tags, vm_size, scale_set, data_disks, nics, zone, user_data ...)",
-    "imds": "imds(*, newest=None, cloud=None): the service that answers: the newest api-version it has, the cloud it"
-    " runs in",
+    "imds": 'imds(*, newest=None, cloud=None, chain="2024", aia=None, digest_oid="sha256WithRSAEncryption"): the'
+    " service that answers: the newest api-version it has, the cloud it runs in, how its attested documents are signed",
+    "imds_forgeries": "imds_forgeries(only=None, skip=None): which forgeries the fixture imds_forgery gives, by their"
+    " names or by the checks that they are for",
 }
 
 
@@ -23,8 +25,10 @@ class Options(NamedTuple):
 
     seed: str
     profile: str
+    authority_keys: str
 
 
+AUTHORITY_KEYS = ("rsa", "ec")
 OPTIONS = pytest.StashKey[Options]()
 
 
@@ -40,6 +44,11 @@ def add_options(parser: pytest.Parser) -> None:
     )
     parser.addini("imds_seed", "the seed that VMs are generated from", default="0")
     parser.addini("imds_profile", "the profile of a VM whose test names none", default="linux")
+    parser.addini(
+        "imds_authority_keys",
+        "the keys of the certificate authorities that sign attested documents: rsa, or ec, which are made sooner",
+        default="rsa",
+    )
 
 
 def read_options(config: pytest.Config) -> Options:
@@ -50,7 +59,13 @@ def read_options(config: pytest.Config) -> Options:
     options = Options(
         seed=config.getini("imds_seed") if seed is None else seed,
         profile=config.getini("imds_profile"),
+        authority_keys=config.getini("imds_authority_keys"),
     )
+    if options.authority_keys not in AUTHORITY_KEYS:
+        raise pytest.UsageError(
+            f"the ini option imds_authority_keys cannot be {options.authority_keys!r}.\n"
+            f"  known: {', '.join(AUTHORITY_KEYS)}"
+        )
     config.stash[OPTIONS] = options
     return options
 

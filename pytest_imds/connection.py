@@ -27,6 +27,10 @@ class ClientGoneError(Exception):
     """The client does not take the reply."""
 
 
+class SilentError(Exception):
+    """A body raises it where nothing more is to come: the client waits for as long as it likes."""
+
+
 class Connection:
     """Answers every request of a connection.
 
@@ -82,6 +86,10 @@ class Connection:
             return self._send(head, body, status, headers)
         except ClientGoneError:
             raise
+        except SilentError:
+            self._listener.ends(self)  # the end of the test does not wait for it
+            self._client.recv(1)
+            return False
         except BaseException as problem:  # noqa: BLE001 - even pytest.fail() belongs to the test, not to this thread
             owner.report(problem, f"{head.method} {head.target}")
             if not self._begun:

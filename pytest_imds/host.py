@@ -1,4 +1,4 @@
-"""The state of one simulated Azure host: the VM on it, its time, its chance, its service's age."""
+"""The state of one simulated Azure host: the VM on it, its documents, its time, its chance, its service's age."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from random import Random
 
 from pytest_imds.clock import Clock
+from pytest_imds.trust.attestation import Attestation
 from pytest_imds.vm.model import Vm
 
 
@@ -17,6 +18,7 @@ class Host:
     """
 
     vm: Vm
+    attestation: Attestation
     newest: str | None = None
     clock: Clock = field(default_factory=Clock)
     random: Random = field(default_factory=Random)

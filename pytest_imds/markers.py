@@ -12,9 +12,12 @@ import pytest
 
 from pytest_imds.config import MARKERS, OPTIONS, node_id
 from pytest_imds.errors import ImdsUsageError
+from pytest_imds.trust.forgeries import Forgery, chosen
 from pytest_imds.vm import profiles
 
-SERVICE_OPTIONS = ("newest", "cloud")
+# What the marker imds takes: some describe the VM, the others go to the server as they are.
+VM_OPTIONS, SERVER_OPTIONS = ("cloud",), ("newest", "chain", "aia", "digest_oid")
+FORGERIES_OPTIONS = ("only", "skip")
 
 
 @dataclass(frozen=True)
@@ -23,7 +26,7 @@ class Asked:
 
     profile: str
     seed: str
-    newest: str | None = None
+    server: Mapping[str, Any] = field(default_factory=dict)
     knobs: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -37,12 +40,27 @@ def asked(item: pytest.Item) -> Asked:
     vm = _merged(item, "imds_vm", positional=("profile",))
     service = _merged(item, "imds", positional=())
     for name in service:
-        if name not in SERVICE_OPTIONS:
-            raise ImdsUsageError.unknown("option of the marker imds", name, SERVICE_OPTIONS)
+        if name not in (*VM_OPTIONS, *SERVER_OPTIONS):
+            raise ImdsUsageError.unknown("option of the marker imds", name, (*VM_OPTIONS, *SERVER_OPTIONS))
+    given = {name: value for name, value in service.items() if value is not None}
     profile = vm.pop("profile", options.profile)
-    knobs = {"cloud": service["cloud"], **vm} if service.get("cloud") is not None else vm
+    knobs = {**{name: given[name] for name in VM_OPTIONS if name in given}, **vm}
     profiles.resolve(profile, knobs)
-    return Asked(profile, f"{options.seed}:{node_id(item)}", service.get("newest"), knobs)
+    server = {name: given[name] for name in SERVER_OPTIONS if name in given}
+    return Asked(profile, f"{options.seed}:{node_id(item)}", server, knobs)
+
+
+def forgeries(item: pytest.Item) -> list[Forgery]:
+    """Return the forgeries that the markers of ``item`` ask for; the nearer marker wins.
+
+    Raises:
+        ImdsUsageError: a marker has an argument that it does not take, or names what there is not.
+    """
+    asked = _merged(item, "imds_forgeries", positional=())
+    for name in asked:
+        if name not in FORGERIES_OPTIONS:
+            raise ImdsUsageError.unknown("argument of the marker imds_forgeries", name, FORGERIES_OPTIONS)
+    return chosen(**asked)
 
 
 def _merged(item: pytest.Item, name: str, positional: tuple[str, ...]) -> dict[str, Any]:

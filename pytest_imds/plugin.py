@@ -17,7 +17,10 @@ import pytest
 from pytest_imds import config as configuration
 
 if TYPE_CHECKING:
-    from pytest_imds.server import ImdsServer, Shared
+    from pytest_imds.server import ImdsServer
+    from pytest_imds.shared import Shared
+    from pytest_imds.trust.attestation import Attestation
+    from pytest_imds.trust.forgeries import Forgery
     from pytest_imds.vm.model import Vm
 
 # What a failure's report says about the VM.
@@ -52,6 +55,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 if fixture not in item.fixturenames and item.get_closest_marker(marker) is not None:
                     # The list is shared by the parameters of a test, which may have marks of their own.
                     item.fixturenames = [*item.fixturenames, fixture]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test that asks for ``imds_forgery`` once for each forgery."""
+    if "imds_forgery" in metafunc.fixturenames:
+        from pytest_imds import markers
+
+        with _plainly(metafunc.definition):
+            forgeries = markers.forgeries(metafunc.definition)
+        metafunc.parametrize("imds_forgery", forgeries, ids=str, indirect=True)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -89,9 +102,9 @@ def _shared(config: pytest.Config) -> Shared:
 
     A session fixture would do as well, but pytest keeps a finalizer of every test that asks for one.
     """
-    from pytest_imds.server import Shared
+    from pytest_imds.shared import Shared
 
-    return config.stash.setdefault(SHARED, Shared())
+    return config.stash.setdefault(SHARED, Shared(config.stash[configuration.OPTIONS].authority_keys))
 
 
 @pytest.fixture
@@ -110,7 +123,7 @@ def imds_server(request: pytest.FixtureRequest) -> Iterator[ImdsServer]:
     with _plainly(item):
         asked = markers.asked(item)
         server = ImdsServer(
-            asked.profile, seed=asked.seed, newest=asked.newest, shared=_shared(request.config), **asked.knobs
+            asked.profile, seed=asked.seed, shared=_shared(request.config), **asked.server, **asked.knobs
         )
     item.stash[VM_TOLD] = f"VM: profile {server.vm.profile}, name {server.vm.name}"
     server.start()
@@ -129,3 +142,25 @@ def imds_vm(imds_server: ImdsServer) -> Vm:
     its id and ``--imds-seed`` are the same.
     """
     return imds_server.vm
+
+
+@pytest.fixture
+def imds_attested(imds_server: ImdsServer) -> Attestation:
+    """The attested documents of ``imds_vm``, and the test root of trust that they lead to: an ``Attestation``.
+
+    ``document()`` and ``forge(name)`` make good documents and forgeries,
+    ``serve(forgery)`` lets the server answer with one, ``root_pem`` and ``root_path``
+    are what a verifier has to trust, and ``verify()`` is the reference verifier. The
+    marker ``imds`` says how documents are signed.
+    """
+    return imds_server.attestation
+
+
+@pytest.fixture
+def imds_forgery(request: pytest.FixtureRequest) -> Forgery:
+    """One ``Forgery`` after another: the test runs once for each that there is.
+
+    The marker ``imds_forgeries`` narrows them.
+    """
+    forgery: Forgery = request.param
+    return forgery

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from http import HTTPStatus
 from random import Random
 from types import TracebackType
@@ -13,41 +13,20 @@ from werkzeug import Request, Response
 from werkzeug.exceptions import BadRequest, HTTPException
 
 from pytest_imds.clock import Clock
+from pytest_imds.connection import SilentError
 from pytest_imds.errors import ImdsServerError
 from pytest_imds.host import Host
 from pytest_imds.listener import ADDRESS, Answer, Listener
 from pytest_imds.service import message, replies, versions
 from pytest_imds.service.handle import handle
+from pytest_imds.shared import Shared
+from pytest_imds.trust.attestation import Attestation
+from pytest_imds.trust.setting import Setting
 from pytest_imds.vm.model import Vm
-from pytest_imds.vm.provider import generate, generator
+from pytest_imds.vm.provider import generate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from faker import Generator
-
-
-class Shared:
-    """What servers that follow one another share, because it takes long to make."""
-
-    def __init__(self) -> None:
-        self._listener: Listener | None = None
-
-    @cached_property
-    def fake(self) -> Generator:
-        """The Faker generator; every VM seeds it anew."""
-        return generator()
-
-    def listener(self, port: int) -> Listener:
-        """Return the listener, a new one if there is none or a test has stopped it."""
-        if self._listener is None or not self._listener.alive:
-            self._listener = Listener(port)
-        return self._listener
-
-    def close(self) -> None:
-        """Stop listening."""
-        if self._listener is not None:
-            self._listener.shutdown()
+    from collections.abc import Iterable, Iterator
 
 
 class CompleteResponse(Response):
@@ -67,6 +46,12 @@ def _has_body(request: Request) -> bool:
     return "CONTENT_LENGTH" in request.environ or "HTTP_TRANSFER_ENCODING" in request.environ
 
 
+def _broken_off(body: bytes, after: int) -> Iterator[bytes]:
+    if after:
+        yield body[:after]
+    raise SilentError
+
+
 class ImdsServer(HTTPServer):
     """A local HTTP server that answers as the Azure Instance Metadata Service of one VM.
 
@@ -78,12 +63,17 @@ class ImdsServer(HTTPServer):
         profile: what kind of VM it is, one of ``fixtures_data/profiles.json``.
         seed: the same seed gives the same VM.
         newest: the newest api-version that the service has; None is all of them.
+        chain: the authorities that sign attested documents: ``2024`` or ``2026``.
+        aia: where their certificates are to be had: ``loopback``, ``dual``, ``microsoft``, ``dead``,
+            ``none``, ``html`` or ``wrong``; empty is what the chain has.
+        digest_oid: what attested documents call their digest: ``sha256WithRSAEncryption``, as the
+            service does, or ``sha256``.
         port: the port to listen on; 0 is a free one.
         shared: what to share with the servers before and after this one.
         knobs: what the VM shall be like, on top of the profile.
 
     Raises:
-        ImdsUsageError: no such profile, knob or api-version, or no VM is like that.
+        ImdsUsageError: no such profile, knob, api-version, chain, mode or digest, or no VM is like that.
 
     Example:
         >>> with ImdsServer("windows", seed=7) as server:
@@ -99,6 +89,9 @@ class ImdsServer(HTTPServer):
         *,
         seed: int | str = 0,
         newest: str | None = None,
+        chain: str = "2024",
+        aia: str = "",
+        digest_oid: str = "sha256WithRSAEncryption",
         port: int = 0,
         shared: Shared | None = None,
         **knobs: object,
@@ -106,7 +99,12 @@ class ImdsServer(HTTPServer):
         super().__init__(ADDRESS, port, threaded=True)
         versions.check(newest)
         self._shared = shared or Shared()
-        self._host = Host(generate(self._shared.fake, profile, seed, knobs), newest, random=Random(seed))
+        setting = Setting(chain, aia, digest_oid)
+        vm, clock = generate(self._shared.fake, profile, seed, knobs), Clock()
+        attestation = Attestation(
+            vm, clock, versions.supported(newest)[-1], setting, self._shared.authority, self._base
+        )
+        self._host = Host(vm, attestation, newest, clock, Random(seed))
         self._met_by: list[tuple[BaseException, str]] = []
 
     @property
@@ -118,6 +116,11 @@ class ImdsServer(HTTPServer):
     def vm(self) -> Vm:
         """The VM whose metadata is served."""
         return self._host.vm
+
+    @property
+    def attestation(self) -> Attestation:
+        """The attested documents of the VM, and the root of trust that they lead to."""
+        return self._host.attestation
 
     @property
     def clock(self) -> Clock:
@@ -149,6 +152,11 @@ class ImdsServer(HTTPServer):
         """Leave the listening socket to the next server, and close this one's connections."""
         if self.is_running():
             self._end(self._listener().detach())
+        self.attestation.close()
+
+    def _base(self, elsewhere: bool) -> str:
+        """Return how URLs on this server begin; a host of another name is the same machine."""
+        return f"http://localhost:{self.port}" if elsewhere else self.url
 
     def _end(self, unanswered: list[str]) -> None:
         self.server = None
@@ -168,6 +176,7 @@ class ImdsServer(HTTPServer):
     ) -> None:
         """Stop, and raise what went wrong inside the server if nothing else is being raised."""
         super().__exit__(exc_type, exc_value, traceback)
+        self.attestation.close()
         if exc_type is None:
             self.check()
 
@@ -260,4 +269,7 @@ class ImdsServer(HTTPServer):
         asked = message.Request(environ["REQUEST_METHOD"], path, environ["QUERY_STRING"], headers, body)
         reply = handle(asked, self._host)
         status = f"{reply.status} {HTTPStatus(reply.status).phrase}"
-        return CompleteResponse([reply.body] if reply.body else [], status, list(reply.headers))
+        parts: Iterable[bytes] = [reply.body] if reply.body else []
+        if reply.silent_after is not None:
+            parts = _broken_off(reply.body, reply.silent_after)
+        return CompleteResponse(parts, status, list(reply.headers))

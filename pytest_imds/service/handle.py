@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from pytest_imds import data
 from pytest_imds.host import Host
-from pytest_imds.service import gate, instance, replies, versions
+from pytest_imds.service import attested, gate, instance, replies, versions
 from pytest_imds.service.message import Reply, Request
 
 Check = Callable[[Request, Host], "Reply | None"]
@@ -27,6 +27,9 @@ def handle(request: Request, host: Host) -> Reply:
 
     Source: ``order-of-checks`` in ``fixtures_data/behaviour.json``.
     """
+    delivered = host.attestation.delivery(request.path)
+    if delivered is not None and request.method != "HEAD":
+        return replies.delivery(host, delivered)
     for check in AT_THE_DOOR:
         refused = check(request, host)
         if refused is not None:
@@ -40,6 +43,8 @@ def handle(request: Request, host: Host) -> Reply:
         return refused
     if category == "instance":
         return instance.answer(request, host)
+    if category == "attested":
+        return attested.answer(request, host)
     if not category:
         return root(request, host)
     return replies.error(host, "category-unknown")

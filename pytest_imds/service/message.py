@@ -57,8 +57,13 @@ def _parameters(query: str) -> Mapping[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An HTTP reply; ``headers`` are all that are sent, in order."""
+    """An HTTP reply; ``headers`` are all that are sent, in order.
+
+    ``silent_after`` is how many bytes of the body are sent before nothing more
+    comes; with 0 not even the head is sent. None is all of them.
+    """
 
     status: int
     headers: tuple[tuple[str, str], ...]
     body: bytes = b""
+    silent_after: int | None = None

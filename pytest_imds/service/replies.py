@@ -5,13 +5,16 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from email.utils import format_datetime
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pytest_imds import data
 from pytest_imds.guid import guid
 from pytest_imds.host import Host
 from pytest_imds.service.message import Reply
 from pytest_imds.tree import compact
+
+if TYPE_CHECKING:
+    from pytest_imds.trust.alteration import Delivery
 
 
 def json_text(host: Host, written: str) -> Reply:
@@ -38,6 +41,13 @@ def error(host: Host, name: str, newest_versions: list[str] | None = None) -> Re
         body = body.replace("{newest_versions}", compact(list(newest_versions)))
     content = body.encode()
     return _reply(host, row["sender"], row["status"], row["content_type"], content, row.get("content_length"))
+
+
+def delivery(host: Host, delivered: Delivery) -> Reply:
+    """Answer with an issuer's certificate, or what a test put in its place."""
+    reply = _reply(host, "issuer-certificates", delivered.status, delivered.content_type, delivered.body())
+    headers = (*reply.headers, *([("Location", delivered.location)] if delivered.location else []))
+    return Reply(reply.status, headers, reply.body, delivered.silent_after)
 
 
 @lru_cache(maxsize=16)

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from pytest_imds import Vm, data
-from pytest_imds.host import Host
 from pytest_imds.service.handle import handle
 from pytest_imds.service.message import Reply, Request
 from pytest_imds.vm import profiles
 from pytest_imds.vm.provider import generate, generator
+from tests import hosts
 
 SCHEMA: dict[str, dict[str, Any]] = data.read("schema")
 VERSIONS: list[str] = [row["version"] for row in data.read("api_versions")["versions"]]
@@ -63,7 +63,7 @@ def vms(draw: st.DrawFn) -> Vm:
 
 def ask(vm: Vm, route: str, **parameters: str) -> Reply:
     request = Request("GET", f"/metadata/instance{route}", urlencode(parameters), {"metadata": "true"})
-    return handle(request, Host(vm))
+    return handle(request, hosts.host(vm))
 
 
 def whole_document(vm: Vm, parameters: dict[str, str]) -> Any:
@@ -175,7 +175,7 @@ HEADERS = st.dictionaries(
 def test_garbage_is_answered_and_never_with_a_server_error(
     method: str, path: str, query: str, headers: dict[str, str], body: bytes, newest: str | None
 ) -> None:
-    reply = handle(Request(method, path, query, headers, body), Host(one_vm(), newest))
+    reply = handle(Request(method, path, query, headers, body), hosts.host(one_vm(), newest))
 
     assert 200 <= reply.status < 500
     if method != "HEAD":

@@ -16,6 +16,7 @@ from pytest_imds.service import versions
 from pytest_imds.service.handle import handle
 from pytest_imds.service.message import Reply, Request
 from pytest_imds.vm.provider import generate, generator
+from tests import hosts
 
 ERRORS: dict[str, Any] = data.read("errors")
 BEHAVIOUR: dict[str, Any] = data.read("behaviour")
@@ -29,7 +30,7 @@ BELOW_THE_SERVICE = {"malformed", "head-too-large", "request-timeout"}
 
 @pytest.fixture
 def host() -> Host:
-    return Host(generate(generator(), "linux", "service", {}))
+    return hosts.host(generate(generator(), "linux", "service", {}))
 
 
 @dataclass(frozen=True)
@@ -122,6 +123,7 @@ OTHER_ERRORS: list[tuple[str, str | None, Request]] = [
     ("version-unsupported-2017", "2019-11-01", replace(GOOD, query="api-version=2020-06-01")),
     ("version-unsupported-2020", "2020-10-01", replace(GOOD, query="api-version=2021-01-01")),
     ("version-invalid", "2025-04-07", replace(GOOD, query="api-version=2017-07-01")),
+    ("nonce", None, replace(GOOD, path="/metadata/attested/document", query="api-version=2021-02-01&nonce=a.b")),
     ("version-invalid", None, replace(GOOD, path="/metadata/loadbalancer", query="api-version=2020-09-01")),
 ]
 

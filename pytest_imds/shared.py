@@ -1,0 +1,53 @@
+"""What servers that follow one another share, because it takes long to make."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from threading import Lock
+from typing import TYPE_CHECKING
+
+from pytest_imds.listener import Listener
+from pytest_imds.vm.provider import generator
+
+if TYPE_CHECKING:
+    from faker import Generator
+
+    from pytest_imds.trust.authority import Authority
+
+
+class Shared:
+    """A listening socket, a Faker generator and a root of trust, each made on first use.
+
+    Args:
+        authority_keys: the kind of keys of the certificate authorities, ``rsa`` or ``ec``.
+    """
+
+    def __init__(self, authority_keys: str = "rsa") -> None:
+        self._listener: Listener | None = None
+        self._authority_keys = authority_keys
+        self._authority: Authority | None = None
+        self._making = Lock()  # the first document may be asked for twice at once
+
+    @cached_property
+    def fake(self) -> Generator:
+        """The Faker generator; every VM seeds it anew."""
+        return generator()
+
+    def authority(self) -> Authority:
+        """Return the root of trust; the first call makes it."""
+        from pytest_imds.trust.authority import Authority  # cryptography takes long to import
+
+        with self._making:
+            self._authority = self._authority or Authority(self._authority_keys)
+        return self._authority
+
+    def listener(self, port: int) -> Listener:
+        """Return the listener, a new one if there is none or a test has stopped it."""
+        if self._listener is None or not self._listener.alive:
+            self._listener = Listener(port)
+        return self._listener
+
+    def close(self) -> None:
+        """Stop listening."""
+        if self._listener is not None:
+            self._listener.shutdown()

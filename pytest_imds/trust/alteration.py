@@ -1,0 +1,83 @@
+"""The steps in the making of a document, each of which a forgery may do in another way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from cryptography.hazmat.primitives.hashes import SHA256, HashAlgorithm
+
+from pytest_imds import data
+from pytest_imds.tree import Json
+from pytest_imds.trust.authority import Authority, Path
+from pytest_imds.trust.certificate import issuer_and_serial
+from pytest_imds.trust.document import Document, SignedData, Signer
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """What a URL of an issuer's certificate answers.
+
+    Attributes:
+        body: makes it when it is asked for.
+        status: the HTTP status.
+        content_type: the Content-Type.
+        location: where a redirect leads.
+        silent_after: how many bytes of the body are sent before nothing more comes; with 0 not
+            even the head is sent. None is all of them.
+    """
+
+    body: Callable[[], bytes]
+    status: int = 200
+    content_type: str = data.read("attested")["issuer-certificates"]["content_type"]
+    location: str = ""
+    silent_after: int | None = None
+
+
+@dataclass(frozen=True)
+class Access:
+    """How the issuer's certificate of a leaf is to be had.
+
+    Attributes:
+        elsewhere: whether it is on another host than it should be.
+        urls: how many URLs the leaf names; None is as many as a good one.
+        deliver: what the URL answers, given what it should, the path from the issuer up, the
+            authority and the URL elsewhere; None is 404.
+    """
+
+    elsewhere: bool = False
+    urls: int | None = None
+    deliver: Callable[[Delivery, Path, Authority, str], Delivery | None] = lambda good, *_: good
+
+
+GOOD = Access()
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a document is asked for with: seconds since the epoch, the nonce of the request, the domain."""
+
+    now: int
+    nonce: str | None
+    domain: str
+
+
+@dataclass(frozen=True)
+class Alteration:
+    """What is done to a document on its way; each step returns what goes on."""
+
+    members: Callable[[dict[str, Json], Order], dict[str, Json]] | None = None
+    text: Callable[[bytes], bytes] | None = None
+    path: Callable[[Path, Order], Path] | None = None
+    access: Access | None = None
+    message: Callable[[SignedData, Path, Authority], SignedData] | None = None
+    encoded: Callable[[bytes], bytes] | None = None
+    reply: Callable[[Document], Document] | None = None
+
+
+def signer(
+    authority: Authority, path: Path, text: bytes, digest_oid: str, digest: HashAlgorithm | None = None
+) -> Signer:
+    """Sign ``text`` with the key of the first certificate of ``path``."""
+    issuer, serial = issuer_and_serial(authority.certificate(path))
+    return Signer(issuer, serial, digest_oid, authority.sign(path[0].key, text, digest or SHA256()))

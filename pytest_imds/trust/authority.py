@@ -1,0 +1,67 @@
+"""The root of trust of a session: keys, made on first use, and certificates, made once."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.hashes import HashAlgorithm
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from pytest_imds.trust.certificate import Certificate, PrivateKey, write
+
+LEAF_KEY, FORGER_KEY = "leaf", "forger"
+RSA_BITS, RSA_EXPONENT = 2048, 65537
+# What a fleet of a session's tests needs at a time; one is about two kilobytes.
+CERTIFICATES_KEPT = 512
+
+Path = tuple[Certificate, ...]
+
+
+class Authority:
+    """The certificate authorities of a session.
+
+    Keys exist in memory alone, for as long as the session.
+
+    Args:
+        keys: ``rsa``, or ``ec`` for authorities that are quicker to make; who signs
+            documents has an RSA key in either case, as the service does.
+    """
+
+    def __init__(self, keys: str = "rsa") -> None:
+        self._kind = keys
+        self._keys: dict[str, PrivateKey] = {}
+        self._issue = lru_cache(maxsize=CERTIFICATES_KEPT)(self._write)
+
+    def certificate(self, path: Path) -> bytes:
+        """Return the first certificate of ``path`` in DER, issued by the second, or by itself if it is the last.
+
+        The same certificate is the same bytes.
+        """
+        return self._issue(path[0], path[min(1, len(path) - 1)])
+
+    def sign(self, key: str, content: bytes, digest: HashAlgorithm) -> bytes:
+        """Return the RSA signature of ``content``, PKCS #1 v1.5, by the key of that name."""
+        private = self._key(key)
+        assert isinstance(private, rsa.RSAPrivateKey)  # noqa: S101 - _key sees to it
+        return private.sign(content, PKCS1v15(), digest)
+
+    def _write(self, certificate: Certificate, issuer: Certificate) -> bytes:
+        return write(certificate, self._key(certificate.key), issuer, self._key(issuer.key))
+
+    def _key(self, name: str) -> PrivateKey:
+        # Two threads may make it at once: setdefault lets one of them win.
+        return self._keys.get(name) or self._keys.setdefault(name, self._new(name))
+
+    def _new(self, name: str) -> PrivateKey:
+        if self._kind == "ec" and name not in (LEAF_KEY, FORGER_KEY):
+            return ec.generate_private_key(ec.SECP384R1())
+        return rsa.generate_private_key(RSA_EXPONENT, RSA_BITS)
+
+
+def pem(encoded: bytes) -> bytes:
+    """Return a certificate in PEM."""
+    from cryptography.x509 import load_der_x509_certificate
+
+    return load_der_x509_certificate(encoded).public_bytes(Encoding.PEM)
