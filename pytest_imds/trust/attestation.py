@@ -27,6 +27,8 @@ from pytest_imds.trust.setting import MICROSOFT, Setting, domain
 from pytest_imds.vm.model import Vm
 
 if TYPE_CHECKING:
+    from cryptography import x509
+
     from pytest_imds.trust.alteration import Delivery
     from pytest_imds.trust.authority import Authority
     from pytest_imds.trust.mint import Mint
@@ -190,7 +192,7 @@ class Attestation:
         when = datetime.fromtimestamp(self._clock.time(), timezone.utc) if now is None else _aware("now", now)
         members = content.members(self._vm, self._version(api_version), nonce, 0)
         expected = verifier.Expected(
-            roots=self.root_pem if trust is None else trust,
+            roots=_certificates(self.root_pem if trust is None else trust),
             now=when,
             nonce=nonce,
             domain=domain(self.cloud if cloud is None else cloud),
@@ -239,13 +241,13 @@ class Attestation:
         return self._mint.document(wanted, name)
 
     def _version(self, asked: str | None) -> str:
-        if asked is None:
-            return self._newest
-        known = [row["version"] for row in data.read("api_versions")["versions"]]
+        version = self._newest if asked is None else asked
         since = data.read("categories")["attested"]["since"]
-        if asked not in known or asked < since:
-            raise ImdsUsageError.unknown("api-version", asked, [version for version in known if version >= since])
-        return asked
+        known = [row["version"] for row in data.read("api_versions")["versions"]]
+        attested = [one for one in known if since <= one <= self._newest]
+        if version not in attested:
+            raise ImdsUsageError.unknown("api-version of attested documents", version, attested)
+        return version
 
     def _pem(self) -> tuple[bytes, ...]:
         from pytest_imds.trust.authority import pem
@@ -275,6 +277,15 @@ class Attestation:
         if delivery.status != HTTPStatus.OK:
             raise AttestationIntermediateError.found(f"{delivery.status} at {url}", "a certificate")
         return delivery.body()
+
+
+def _certificates(trust: object) -> list[x509.Certificate]:
+    from cryptography import x509
+
+    try:
+        return x509.load_pem_x509_certificates(trust)  # type: ignore[arg-type]  # it raises TypeError
+    except (TypeError, ValueError):
+        raise ImdsUsageError.wrong_value("trust", trust, "root certificates in PEM, as bytes") from None
 
 
 def _aware(argument: str, when: Any) -> datetime:

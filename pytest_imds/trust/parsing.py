@@ -16,6 +16,7 @@ from pytest_imds.errors import (
     AttestationSignersError,
     AttestationStructureError,
     AttestationTrailingDataError,
+    ImdsUsageError,
 )
 from pytest_imds.trust import der
 from pytest_imds.trust.document import DATA, RSA_ENCRYPTION, SIGNED_DATA, VERSION
@@ -52,6 +53,10 @@ def encoded(reply: str | Mapping[str, Any]) -> bytes:
         AttestationEncodingError: ``encoding`` is not pkcs7, or ``signature`` no standard base64 on one line.
         AttestationStructureError: there is no ``signature``, or its base64 is broken off.
     """
+    if not isinstance(reply, (str, Mapping)):
+        raise ImdsUsageError.wrong_value(
+            "signature", reply, "the signature in base64, a str, or the whole reply, a JSON object"
+        )
     if not isinstance(reply, str):
         encoding, wanted = reply.get("encoding"), data.read("attested")["reply"]["encoding"]
         if encoding != wanted:

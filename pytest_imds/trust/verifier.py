@@ -6,7 +6,7 @@ verifier for production lets a library walk the chain.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from itertools import pairwise
@@ -58,7 +58,7 @@ class Expected:
     """What a document has to agree with.
 
     Attributes:
-        roots: the trusted root certificates, in PEM.
+        roots: the trusted root certificates.
         now: the time.
         nonce: the nonce that was sent; None if none was.
         domain: the domain of the cloud's metadata service.
@@ -66,7 +66,7 @@ class Expected:
         hosts: what a URL of an issuer's certificate begins with.
     """
 
-    roots: bytes
+    roots: Sequence[x509.Certificate]
     now: datetime
     nonce: str | None
     domain: str
@@ -139,15 +139,13 @@ def _check_leaf(leaf: x509.Certificate, domain: str) -> None:
 
 def _issuers(leaf: x509.Certificate, expected: Expected, fetch: Fetch) -> list[x509.Certificate]:
     """Return the certificates from the issuer of ``leaf`` up to a trusted root."""
-    roots = {root.subject: root for root in x509.load_pem_x509_certificates(expected.roots)}
-    chain: list[x509.Certificate] = []
-    below = leaf
-    while below.issuer not in roots:
+    chain = [leaf]
+    while not (trusted := [root for root in expected.roots if root.subject == chain[-1].issuer]):
         if len(chain) == LONGEST_CHAIN:
-            raise AttestationChainError.found(f"more than {LONGEST_CHAIN} issuers", "a chain to a trusted root")
-        below = _downloaded(below, expected, fetch)
-        chain.append(below)
-    return [*chain, roots[below.issuer]]
+            raise AttestationChainError.found(f"{LONGEST_CHAIN} certificates", "a shorter chain to a trusted root")
+        chain.append(_downloaded(chain[-1], expected, fetch))
+    root = next((root for root in trusted if _is_signed_by(chain[-1], root)), trusted[0])
+    return [*chain[1:], root]
 
 
 def _downloaded(below: x509.Certificate, expected: Expected, fetch: Fetch) -> x509.Certificate:
@@ -180,12 +178,10 @@ def _downloaded(below: x509.Certificate, expected: Expected, fetch: Fetch) -> x5
 def _check_chain(chain: list[x509.Certificate], expected: Expected) -> None:
     """Check the certificates from the signer's to the root's, which is trusted."""
     for depth, (certificate, issuer) in enumerate(pairwise(chain)):
-        try:
-            certificate.verify_directly_issued_by(issuer)
-        except (ValueError, TypeError, InvalidSignature):  # other names, another kind of key, another key
+        if not _is_signed_by(certificate, issuer):
             raise AttestationChainError.found(
                 f"{_name(certificate)}, which is not signed by {_name(issuer)}", "a chain to a trusted root"
-            ) from None
+            )
         constraints = _extension(issuer, x509.BasicConstraints)
         if constraints is None or not constraints.ca:
             raise AttestationAuthorityError.found(f"the issuer {_name(issuer)} with CA:FALSE", "CA:TRUE")
@@ -199,6 +195,14 @@ def _check_chain(chain: list[x509.Certificate], expected: Expected) -> None:
             raise AttestationValidityError.found(
                 f"{_name(certificate)}, valid from {begin} to {end}", f"one that is valid at {expected.now}"
             )
+
+
+def _is_signed_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+    try:
+        certificate.verify_directly_issued_by(issuer)
+    except (ValueError, TypeError, InvalidSignature):  # other names, another kind of key, another key
+        return False
+    return True
 
 
 def _check_members(members: Mapping[str, Any], expected: Expected) -> None:
