@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from cryptography.hazmat.primitives.hashes import SHA256, HashAlgorithm
 
@@ -54,21 +54,33 @@ GOOD = Access()
 
 
 @dataclass(frozen=True)
-class Order:
-    """What a document is asked for with: seconds since the epoch, the nonce of the request, the domain."""
+class Wanted:
+    """What a document is asked for with.
+
+    Attributes:
+        now: seconds since the epoch.
+        version: the api-version.
+        nonce: the nonce of the request; None if it had none.
+        created: when the document is made out, seconds since the epoch.
+        expires: until when it is valid; None is the service's lifetime later.
+        changed: members that are not the VM's.
+    """
 
     now: int
+    version: str
     nonce: str | None
-    domain: str
+    created: int
+    expires: int | None = None
+    changed: Mapping[str, Json] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Alteration:
     """What is done to a document on its way; each step returns what goes on."""
 
-    members: Callable[[dict[str, Json], Order], dict[str, Json]] | None = None
+    members: Callable[[dict[str, Json], Wanted], dict[str, Json]] | None = None
     text: Callable[[bytes], bytes] | None = None
-    path: Callable[[Path, Order], Path] | None = None
+    path: Callable[[Path], Path] | None = None
     access: Access | None = None
     message: Callable[[SignedData, Path, Authority], SignedData] | None = None
     encoded: Callable[[bytes], bytes] | None = None

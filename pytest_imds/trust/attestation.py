@@ -230,7 +230,7 @@ class Attestation:
         expires_on: datetime | None,
         payload: Mapping[str, Any],
     ) -> Document:
-        from pytest_imds.trust.mint import Wanted
+        from pytest_imds.trust.alteration import Wanted
 
         content.check_nonce(nonce)
         changed = {content.member(keyword): value for keyword, value in payload.items()}

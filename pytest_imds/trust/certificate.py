@@ -92,6 +92,11 @@ class Certificate:
     padding: int = 0
 
 
+def common_name(certificate: Certificate) -> str:
+    """Return the common name of a certificate's subject."""
+    return dict(certificate.subject)[COMMON_NAME]
+
+
 def name(parts: Name) -> bytes:
     """Write a Name; its strings are PrintableString, as Microsoft's are."""
     return der.tlv(

@@ -18,7 +18,7 @@ from cryptography.x509 import load_der_x509_certificate
 from pytest_imds import data
 from pytest_imds.tree import Json
 from pytest_imds.trust import content
-from pytest_imds.trust.alteration import Access, Alteration, Delivery, Order, signer
+from pytest_imds.trust.alteration import Access, Alteration, Delivery, Wanted, signer
 from pytest_imds.trust.authority import FORGER_KEY, Authority, Path, pem
 from pytest_imds.trust.certificate import CODE_SIGNING, Certificate
 from pytest_imds.trust.document import Document, SignedData
@@ -29,7 +29,6 @@ MONTH = 30 * DAY
 MEBIBYTE = 1 << 20
 HALF_A_CERTIFICATE = 512
 SHA1_OID, UNREGISTERED_OID = "1.3.14.3.2.26", "2.25.19790.1"
-STRANGER = "login.example"
 OTHER_NONCE = "1029384756"
 OTHER_VM = b"00000000-0000-4000-a000-000000000000"
 PAGE = b"<!DOCTYPE html><title>Sign in</title><p>Sign in to use this network."
@@ -38,7 +37,7 @@ PAGE = b"<!DOCTYPE html><title>Sign in</title><p>Sign in to use this network."
 def _members(**changed: Json | None) -> Alteration:
     """Return the alteration that sets members, or takes those that are None out."""
 
-    def alter(members: dict[str, Json], order: Order) -> dict[str, Json]:
+    def alter(members: dict[str, Json], wanted: Wanted) -> dict[str, Json]:
         return {name: value for name, value in {**members, **changed}.items() if value is not None}
 
     return Alteration(members=alter)
@@ -47,9 +46,9 @@ def _members(**changed: Json | None) -> Alteration:
 def _times(created: int, expires: int) -> Alteration:
     """Return the alteration that dates a document, in seconds from now."""
     return Alteration(
-        members=lambda members, order: {
+        members=lambda members, wanted: {
             **members,
-            "timeStamp": content.time_stamp(order.now + created, order.now + expires),
+            "timeStamp": content.time_stamp(wanted.created + created, wanted.created + expires),
         }
     )
 
@@ -60,57 +59,56 @@ def _other_guid(guid: object) -> str:
 
 
 def _other(member: str) -> Alteration:
-    return Alteration(members=lambda members, order: {**members, member: _other_guid(members.get(member, ""))})
+    return Alteration(members=lambda members, wanted: {**members, member: _other_guid(members.get(member, ""))})
 
 
-def _nonce(nonce: Callable[[Order], str]) -> Alteration:
-    return Alteration(members=lambda members, order: {**members, "nonce": nonce(order)})
+def _nonce(nonce: Callable[[Wanted], str]) -> Alteration:
+    return Alteration(members=lambda members, wanted: {**members, "nonce": nonce(wanted)})
 
 
-def _ignored(order: Order) -> str:
+def _ignored(wanted: Wanted) -> str:
     # A request without a nonce gets the expiry; the time now, which documentation promises, is as wrong there.
-    return content.default_nonce(order.now + (content.lifetime() if order.nonce else 0))
+    return content.default_nonce(wanted.created + (content.lifetime() if wanted.nonce else 0))
 
 
-def _replayed(members: dict[str, Json], order: Order) -> dict[str, Json]:
-    then = order.now - HOUR
+def _replayed(members: dict[str, Json], wanted: Wanted) -> dict[str, Json]:
+    then = wanted.created - HOUR
     expires = then + content.lifetime()
     return {**members, "nonce": OTHER_NONCE, "timeStamp": content.time_stamp(then, expires)}
 
 
-def _licensed(members: dict[str, Json], order: Order) -> dict[str, Json]:
+def _licensed(members: dict[str, Json], wanted: Wanted) -> dict[str, Json]:
     has = members.get("licenseType")
     return {**members, "licenseType": "Windows_Server" if has != "Windows_Server" else "Windows_Client"}
 
 
-def _old(members: dict[str, Json], order: Order) -> dict[str, Json]:
+def _old(members: dict[str, Json], wanted: Wanted) -> dict[str, Json]:
     since = data.read("attested")["members"]["since"]
     return {name: value for name, value in members.items() if since[name] == min(since.values())}
 
 
 def _leaf(alter: Callable[[Certificate], Certificate]) -> Alteration:
-    return Alteration(path=lambda path, order: (alter(path[0]), *path[1:]))
+    return Alteration(path=lambda path: (alter(path[0]), *path[1:]))
 
 
-def _named(common_name: Callable[[str], str] | None, names: Callable[[str], tuple[str, ...]] | None) -> Alteration:
-    """Return the alteration of the leaf's names, from the domain that they should have; None leaves them."""
-    return Alteration(path=lambda path, order: (_renamed(path[0], order.domain, common_name, names), *path[1:]))
+def _named(name: Callable[[str], str], *, common: bool = True, alternative: bool = True) -> Alteration:
+    """Return the alteration of a leaf's names: ``name`` takes the domain."""
+    return _leaf(lambda leaf: _renamed(leaf, name, common=common, alternative=alternative))
 
 
 def _renamed(
-    leaf: Certificate,
-    domain: str,
-    common_name: Callable[[str], str] | None,
-    names: Callable[[str], tuple[str, ...]] | None,
+    leaf: Certificate, name: Callable[[str], str], *, common: bool = True, alternative: bool = True
 ) -> Certificate:
-    if common_name:
-        *before, (oid, _) = leaf.subject
-        leaf = replace(leaf, subject=(*before, (oid, common_name(domain))))
-    return replace(leaf, names=names(domain)) if names else leaf
+    *before, (oid, domain) = leaf.subject
+    if common:
+        leaf = replace(leaf, subject=(*before, (oid, name(domain))))
+    if alternative:
+        leaf = replace(leaf, names=tuple(f"{dns.removesuffix(domain)}{name(domain)}" for dns in leaf.names))
+    return leaf
 
 
-def _both_names(name: Callable[[str], str]) -> Alteration:
-    return _named(name, lambda domain: (f"eastus.{name(domain)}", name(domain)))
+def _stranger_name(domain: str) -> str:
+    return "login.example"
 
 
 def _other_domain(domain: str) -> str:
@@ -119,7 +117,7 @@ def _other_domain(domain: str) -> str:
 
 
 def _issuer(alter: Callable[[Certificate], Certificate]) -> Alteration:
-    return Alteration(path=lambda path, order: (path[0], alter(path[1]), *path[2:]))
+    return Alteration(path=lambda path: (path[0], alter(path[1]), *path[2:]))
 
 
 def _expired(certificate: Certificate) -> Certificate:
@@ -133,13 +131,13 @@ def _future(certificate: Certificate) -> Certificate:
     return replace(certificate, not_before=certificate.not_after - DAY)
 
 
-def _sub_authority(path: Path, order: Order) -> Path:
+def _sub_authority(path: Path) -> Path:
     *before, (oid, common_name) = path[1].subject
     below = replace(path[1], subject=(*before, (oid, f"{common_name} Sub CA")), key=FORGER_KEY)
     return (path[0], below, *path[1:])
 
 
-def _impostors(path: Path, order: Order) -> Path:
+def _impostors(path: Path) -> Path:
     return (path[0], *(replace(authority, key=FORGER_KEY) for authority in path[1:]))
 
 
@@ -164,7 +162,7 @@ def _decoy(message: SignedData, path: Path, authority: Authority) -> SignedData:
 
 
 def _stranger(message: SignedData, path: Path, authority: Authority) -> SignedData:
-    leaf = _renamed(path[0], "", lambda _: STRANGER, lambda _: (STRANGER,))
+    leaf = _renamed(path[0], _stranger_name)
     return _attacked(message, path, authority, (replace(leaf, key=FORGER_KEY), *path[1:]))
 
 
@@ -241,15 +239,15 @@ ALTERATIONS: Mapping[str, Alteration] = {
     "random-signature": _signature(lambda signature: b"\0" + _random(len(signature) - 1)),
     "sha1-signed-as-sha256": _digest(None, SHA1()),  # noqa: S303 - it is what is forged
     "wrong-authority": Alteration(path=_impostors),
-    "self-signed": Alteration(path=lambda path, order: (replace(path[0], key=FORGER_KEY),)),
+    "self-signed": Alteration(path=lambda path: (replace(path[0], key=FORGER_KEY),)),
     "decoy-certificate": Alteration(message=_decoy),
     "decoy-other-name": Alteration(message=_stranger),
-    "name-suffix": _both_names(lambda domain: f"{domain}.evil.example"),
-    "name-prefix": _both_names(lambda domain: f"evil{domain}"),
-    "wrong-subject-alt-name": _named(None, lambda _: (STRANGER,)),
-    "wrong-common-name": _named(lambda _: STRANGER, None),
-    "no-subject-alt-name": _named(None, lambda _: ()),
-    "other-cloud": _both_names(_other_domain),
+    "name-suffix": _named(lambda domain: f"{domain}.evil.example"),
+    "name-prefix": _named(lambda domain: f"evil{domain}"),
+    "wrong-subject-alt-name": _named(_stranger_name, common=False),
+    "wrong-common-name": _named(_stranger_name, alternative=False),
+    "no-subject-alt-name": _leaf(lambda leaf: replace(leaf, names=())),
+    "other-cloud": _named(_other_domain),
     "expired-certificate": _leaf(_expired),
     "future-certificate": _leaf(_future),
     "expired-intermediate": _issuer(_expired),
@@ -279,9 +277,9 @@ ALTERATIONS: Mapping[str, Alteration] = {
     "future-document": _times(HOUR, 7 * HOUR),
     "stale-document": _times(-DAY, 6 * HOUR),
     "expires-before-created": _times(0, -HOUR),
-    "wrong-nonce": _nonce(lambda order: OTHER_NONCE),
+    "wrong-nonce": _nonce(lambda wanted: OTHER_NONCE),
     "no-nonce": _members(nonce=None),
-    "cached-nonce": _nonce(lambda order: content.default_nonce(order.now - HOUR)),
+    "cached-nonce": _nonce(lambda wanted: content.default_nonce(wanted.created - HOUR)),
     "default-nonce": _nonce(_ignored),
     "replayed": Alteration(members=_replayed),
     "other-vm": _other("vmId"),

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from urllib.parse import quote
 
 from pytest_imds import data
 from pytest_imds.errors import ImdsUsageError
-from pytest_imds.tree import Json
 from pytest_imds.trust import content
-from pytest_imds.trust.alteration import GOOD, Access, Alteration, Delivery, Order, signer
+from pytest_imds.trust.alteration import GOOD, Access, Alteration, Delivery, Wanted, signer
 from pytest_imds.trust.authority import LEAF_KEY, Authority, Path
 from pytest_imds.trust.certificate import (
     COMMON_NAME,
@@ -21,6 +20,7 @@ from pytest_imds.trust.certificate import (
     Certificate,
     Name,
     Profile,
+    common_name,
 )
 from pytest_imds.trust.document import Document, SignedData, document
 from pytest_imds.trust.forging import ACCESS, ALTERATIONS
@@ -33,27 +33,6 @@ RENEWED_EVERY, VALID_BEFORE, VALID_AFTER = 15 * DAY, DAY, 30 * DAY
 NOT_MICROSOFT = (ORGANIZATION, "pytest-imds TEST - NOT MICROSOFT")
 TEST_NAMES = ((COUNTRY, "US"), NOT_MICROSOFT)
 LEAF_NAMES = ((COUNTRY, "US"), (STATE, "WA"), (LOCALITY, "Redmond"), NOT_MICROSOFT)
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """What a document is asked for with.
-
-    Attributes:
-        now: seconds since the epoch.
-        version: the api-version.
-        nonce: the nonce of the request; None if it had none.
-        created: when the document is made out, seconds since the epoch.
-        expires: until when it is valid; None is the service's lifetime later.
-        changed: members that are not the VM's.
-    """
-
-    now: int
-    version: str
-    nonce: str | None
-    created: int
-    expires: int | None = None
-    changed: Mapping[str, Json] = field(default_factory=dict)
 
 
 class Mint:
@@ -93,10 +72,11 @@ class Mint:
             ImdsUsageError: the forgery would not differ from a good document here.
         """
         alteration = ALTERATIONS[forgery] if forgery else Alteration()
-        order = Order(wanted.created, wanted.nonce, domain(self._vm.cloud))
-        text = self._text(wanted, order, alteration, forgery)
+        text = self._text(wanted, alteration, forgery)
         good = self._certificates(wanted.now)
-        path = alteration.path(good, order) if alteration.path else good
+        if forgery:
+            self._located(good, good, GOOD, "")  # a redirect leads to where a good document's issuer is
+        path = alteration.path(good) if alteration.path else good
         access = alteration.access or self._access
         if len(path) > 1:
             path = self._located(path, good, access, forgery or self._setting.aia)
@@ -116,11 +96,11 @@ class Mint:
         mode = AIA_MODES[self._setting.aia]
         return ACCESS[mode] if mode else GOOD
 
-    def _text(self, wanted: Wanted, order: Order, alteration: Alteration, forgery: str) -> bytes:
+    def _text(self, wanted: Wanted, alteration: Alteration, forgery: str) -> bytes:
         of_vm = content.members(self._vm, wanted.version, wanted.nonce, wanted.created, wanted.expires)
         members = {**of_vm, **wanted.changed}
         if alteration.members:
-            good, members = members, alteration.members(members, order)
+            good, members = members, alteration.members(members, wanted)
             if members == good:
                 raise ImdsUsageError.wrong_value("the forgery", forgery, f"one that changes {content.written(good)!r}")
         text = content.written(members)
@@ -179,7 +159,7 @@ class Mint:
         known = data.read("attested")["issuer-certificates"]
         path = known["path"].format(name=file)
         good = Delivery(lambda: self._authority.certificate(issuers))
-        elsewhere = f"{self._address(True)}{quote(path)}"
+        elsewhere = f"{self._address(True)}{quote(known['path'].format(name=common_name(issuers[0])))}"
         delivered = access.deliver(good, issuers, self._authority, elsewhere)
         count = self._setting.ca_issuers if access.urls is None else access.urls
         urls = []
@@ -208,11 +188,6 @@ class Mint:
         if self._setting.aia == MICROSOFT and not elsewhere:
             return f"http://{host}", ""
         return self._address(elsewhere), "" if host == hosts[0] else f"/{host}"
-
-
-def common_name(certificate: Certificate) -> str:
-    """Return the common name of a certificate's subject."""
-    return dict(certificate.subject)[COMMON_NAME]
 
 
 def _subject(names: Name, common_name: str) -> Name:
