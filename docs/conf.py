@@ -15,9 +15,10 @@ html_title = f"pytest-imds {release}"
 
 nitpicky = True
 # The build needs no network, so the names of other projects have no target to link to.
-nitpick_ignore_regex = [("py:.*", r"((pytest_httpserver|werkzeug|faker|types|time)\..*|HTTPServerError)")]
+OTHERS = "pytest_httpserver|werkzeug|faker|collections|datetime|pathlib|types|time"
+nitpick_ignore_regex = [("py:.*", rf"(({OTHERS})\..*|HTTPServerError)")]
 # Inner names that stand in the signatures of public ones.
-nitpick_ignore = [("py:class", "Json"), ("py:class", "pytest_imds.server.Shared")]
+nitpick_ignore = [("py:class", "Json"), ("py:class", "pytest_imds.shared.Shared")]
 
 # Quotation marks in these pages are part of values: "" is what IMDS shows.
 smartquotes = False

@@ -18,6 +18,13 @@ ROOT = Path(__file__).resolve().parent.parent
 REGION = re.compile(r"<!-- begin: (?P<name>[a-z-]+) -->\n.*?<!-- end: (?P=name) -->", re.DOTALL)
 
 REGIONS = {
+    "docs/attested.md": {
+        "members": tables.members,
+        "domains": tables.domains,
+        "checks": tables.checks,
+        "forgeries": tables.forgeries,
+    },
+    "docs/reference/attestation.md": {"attestation-errors": tables.errors},
     "docs/reference/vm.md": {"profiles": tables.profiles, "knobs": tables.knobs, "attributes": tables.attributes},
     "docs/reference/catalogue.md": {"regions": tables.regions, "sizes": tables.sizes, "images": tables.images},
     "docs/reference/server.md": {"api-versions": tables.versions},

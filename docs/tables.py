@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import Any
 
-from cells import code, life, table
+from cells import code, life, plain, table
 from facts import FILES
 
 from pytest_imds import data
+from pytest_imds.errors import AttestationError
+from pytest_imds.trust.forgeries import CHECKS, FORGERIES
 from pytest_imds.vm.profiles import Knobs
 
 
@@ -101,3 +103,58 @@ def versions() -> str:
 def files() -> str:
     """Return the table of the files of the data."""
     return table(("file", "what is in it"), [(code(f"{name}.json"), about) for name, (_, about) in FILES.items()])
+
+
+def domains() -> str:
+    """Return the table of the domains of the metadata service."""
+    by_cloud = data.read("attested")["domains"]["by_cloud"]
+    return table(("cloud", "domain"), [(code(cloud), code(domain)) for cloud, domain in by_cloud.items()])
+
+
+def members() -> str:
+    """Return the table of the members of an attested document."""
+    attested = data.read("attested")
+    classic = attested["classic"]["members"]
+    rows = [
+        (code(name), since, "yes" if name in classic else "")
+        for name, since in sorted(attested["members"]["since"].items(), key=lambda item: (item[1], item[0]))
+    ]
+    return table(("member", "since api-version", "of a classic VM too"), rows)
+
+
+def checks() -> str:
+    """Return the table of what a verifier must check."""
+    return table(
+        ("check", "what a verifier makes sure of"), [(code(name), plain(text)) for name, text in CHECKS.items()]
+    )
+
+
+def forgeries() -> str:
+    """Return the table of the forgeries."""
+    rows = data.read("forgeries")["forgeries"]
+    head = ("forgery", "what is wrong", "must check", "`openssl smime`", "`openssl verify`", "where from")
+    return table(
+        head,
+        [
+            (
+                code(name),
+                plain(forgery.why),
+                code(forgery.must_check),
+                rows[name]["smime"] or "",
+                rows[name]["verify"] or "",
+                plain(forgery.reference),
+            )
+            for name, forgery in FORGERIES.items()
+        ],
+    )
+
+
+def errors() -> str:
+    """Return the table of the errors of a document that is not to be trusted."""
+    by_check = {error.check: error for error in AttestationError.__subclasses__()}
+    rows = [(code(by_check[check].__name__), code(check), _first_line(by_check[check])) for check in CHECKS]
+    return table(("error", "check", "when"), rows)
+
+
+def _first_line(documented: type) -> str:
+    return str(documented.__doc__).partition("\n")[0]

@@ -71,7 +71,7 @@ class Attestation:
 
     @property
     def aia(self) -> str:
-        """Where issuers' certificates are to be had: ``loopback``, ``dual``, ``microsoft``, ``dead`` ..."""
+        """Where issuers' certificates are to be had, such as ``loopback``, ``dual``, ``microsoft``, ``dead`` ..."""
         return self._setting.aia
 
     @property
@@ -116,7 +116,7 @@ class Attestation:
                 ``subscription_id``, ``vm_id``.
 
         Returns:
-            A JSON object: ``encoding`` and ``signature``, both strings.
+            A JSON object with ``encoding`` and ``signature``, both strings.
 
         Raises:
             ImdsUsageError: no such argument or api-version, a nonce that the service

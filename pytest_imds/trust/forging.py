@@ -166,6 +166,12 @@ def _stranger(message: SignedData, path: Path, authority: Authority) -> SignedDa
     return _attacked(message, path, authority, (replace(leaf, key=FORGER_KEY), *path[1:]))
 
 
+def _signed_before(message: SignedData, path: Path, authority: Authority) -> SignedData:
+    # The content is what the verifier wants to read; what was signed was another VM's.
+    signs = signer(authority, path, _tampered(message.content or b""), message.digest_oid)
+    return replace(message, signers=(signs,))
+
+
 def _second_signer(message: SignedData, path: Path, authority: Authority) -> SignedData:
     attacked = _decoy(message, path, authority)
     return replace(attacked, signers=(*message.signers, *attacked.signers))
@@ -232,9 +238,7 @@ ACCESS: Mapping[str, Access] = {
 }
 
 ALTERATIONS: Mapping[str, Alteration] = {
-    "tampered-content": Alteration(
-        message=lambda message, *_: replace(message, content=_tampered(message.content or b""))
-    ),
+    "tampered-content": Alteration(message=_signed_before),
     "tampered-signature": _signature(lambda signature: signature[:-1] + bytes([signature[-1] ^ 1])),
     "random-signature": _signature(lambda signature: b"\0" + _random(len(signature) - 1)),
     "sha1-signed-as-sha256": _digest(None, SHA1()),  # noqa: S303 - it is what is forged

@@ -17,12 +17,17 @@ from pathlib import Path
 from shutil import copytree
 from urllib.parse import unquote
 
-import faker  # noqa: F401 - pytester forgets what its runs import first, and half a library breaks the next run
+# Pytester forgets what its runs import first, and half a library breaks the next run.
+import cryptography.x509.verification  # noqa: F401
+import faker  # noqa: F401
 import pytest
 import requests  # noqa: F401
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+import pytest_imds.server
+import pytest_imds.trust.mint
+import pytest_imds.trust.verifier
 from pytest_imds.config import MARKERS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -241,6 +246,12 @@ def test_the_reference_has_what_exists_and_nothing_else(page: str, pytester: pyt
 def test_the_reference_has_the_signature_of_a_marker(line: str) -> None:
     signature = line[: line.index(": ")]
     assert f"`{signature}`" in (DOCS / "reference" / "markers.md").read_text(encoding="utf-8")
+
+
+def test_the_reference_names_everything_that_can_be_imported() -> None:
+    reference = "".join(page.read_text(encoding="utf-8") for page in (DOCS / "reference").glob("*.md"))
+    words = set(re.findall(r"\w+", reference))
+    assert set(pytest_imds.__all__) - {"__version__"} - words == set()
 
 
 def generate(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
