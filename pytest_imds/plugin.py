@@ -162,5 +162,11 @@ def imds_forgery(request: pytest.FixtureRequest) -> Forgery:
 
     The marker ``imds_forgeries`` narrows them.
     """
+    if not hasattr(request, "param"):
+        pytest.fail(
+            "imds_forgery runs a test once for each forgery, so it has to be an argument of a test function or of a"
+            " fixture; a test of unittest, and getfixturevalue(), come too late for that",
+            pytrace=False,
+        )
     forgery: Forgery = request.param
     return forgery

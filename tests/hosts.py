@@ -14,7 +14,9 @@ AUTHORITY = Authority()
 ADDRESSES = {False: "http://127.0.0.1:8080", True: "http://localhost:8080"}
 
 
-def attestation(vm: Vm, setting: Setting | None = None, clock: Clock | None = None, newest: str | None = None) -> Attestation:
+def attestation(
+    vm: Vm, setting: Setting | None = None, clock: Clock | None = None, newest: str | None = None
+) -> Attestation:
     return Attestation(
         vm, clock or Clock(), supported(newest)[-1], setting or Setting(), lambda: AUTHORITY, ADDRESSES.__getitem__
     )

@@ -27,8 +27,8 @@ def handle(request: Request, host: Host) -> Reply:
 
     Source: ``order-of-checks`` in ``fixtures_data/behaviour.json``.
     """
-    delivered = host.attestation.delivery(request.path)
-    if delivered is not None and request.method != "HEAD":
+    delivered = host.attestation.deliveries.at(request.path)
+    if delivered is not None and request.method == "GET":
         return replies.delivery(host, delivered)
     for check in AT_THE_DOOR:
         refused = check(request, host)

@@ -5,16 +5,14 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from email.utils import format_datetime
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pytest_imds import data
 from pytest_imds.guid import guid
 from pytest_imds.host import Host
 from pytest_imds.service.message import Reply
 from pytest_imds.tree import compact
-
-if TYPE_CHECKING:
-    from pytest_imds.trust.alteration import Delivery
+from pytest_imds.trust.deliveries import Delivery
 
 
 def json_text(host: Host, written: str) -> Reply:

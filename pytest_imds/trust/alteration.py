@@ -7,31 +7,11 @@ from dataclasses import dataclass, field
 
 from cryptography.hazmat.primitives.hashes import SHA256, HashAlgorithm
 
-from pytest_imds import data
 from pytest_imds.tree import Json
 from pytest_imds.trust.authority import Authority, Path
 from pytest_imds.trust.certificate import issuer_and_serial
+from pytest_imds.trust.deliveries import Delivery
 from pytest_imds.trust.document import Document, SignedData, Signer
-
-
-@dataclass(frozen=True)
-class Delivery:
-    """What a URL of an issuer's certificate answers.
-
-    Attributes:
-        body: makes it when it is asked for.
-        status: the HTTP status.
-        content_type: the Content-Type.
-        location: where a redirect leads.
-        silent_after: how many bytes of the body are sent before nothing more comes; with 0 not
-            even the head is sent. None is all of them.
-    """
-
-    body: Callable[[], bytes]
-    status: int = 200
-    content_type: str = data.read("attested")["issuer-certificates"]["content_type"]
-    location: str = ""
-    silent_after: int | None = None
 
 
 @dataclass(frozen=True)

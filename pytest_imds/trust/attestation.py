@@ -11,16 +11,16 @@ import tempfile
 import weakref
 from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
-from functools import cached_property
-from http import HTTPStatus
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote
 
 from pytest_imds import data
 from pytest_imds.clock import Clock
-from pytest_imds.errors import AttestationHostError, AttestationIntermediateError, ImdsUsageError
+from pytest_imds.errors import ImdsUsageError
+from pytest_imds.tree import Json
 from pytest_imds.trust import content
+from pytest_imds.trust.deliveries import Deliveries
 from pytest_imds.trust.document import Document
 from pytest_imds.trust.forgeries import Forgery, forgery
 from pytest_imds.trust.setting import MICROSOFT, Setting, domain
@@ -29,7 +29,6 @@ from pytest_imds.vm.model import Vm
 if TYPE_CHECKING:
     from cryptography import x509
 
-    from pytest_imds.trust.alteration import Delivery
     from pytest_imds.trust.authority import Authority
     from pytest_imds.trust.mint import Mint
 
@@ -61,7 +60,7 @@ class Attestation:
         self._setting = setting
         self._authority = authority
         self._address = address
-        self._deliveries: dict[str, Delivery] = {}
+        self.deliveries = Deliveries(partial(_hosts, setting, address))
         self._served = ""
 
     @property
@@ -124,7 +123,8 @@ class Attestation:
 
         Source: ``fixtures_data/attested.json`` and ``fixtures_data/chains.json``.
         """
-        return self._minted("", nonce, api_version, created_on, expires_on, payload)
+        changed = content.changed(payload, ("api_version", "created_on", "expires_on", "nonce"))
+        return self._minted("", nonce, api_version, changed, created_on, expires_on)
 
     def forge(
         self, forged: Forgery | str, *, nonce: str | None = None, api_version: str | None = None, **payload: Any
@@ -141,7 +141,8 @@ class Attestation:
             ImdsUsageError: as for ``document``; or there is no such forgery, or it
                 would be no other than the good document of this VM.
         """
-        return self._minted(forgery(forged).name, nonce, api_version, None, None, payload)
+        changed = content.changed(payload, ("api_version", "nonce"))
+        return self._minted(forgery(forged).name, nonce, api_version, changed)
 
     def serve(self, forged: Forgery | str) -> None:
         """Let ``/metadata/attested/document`` answer with a forgery from here on.
@@ -153,11 +154,7 @@ class Attestation:
 
     def answer(self, nonce: str | None, api_version: str) -> Document:
         """Return what ``/metadata/attested/document`` answers to a request that is in order."""
-        return self._minted(self._served, nonce, api_version, None, None, {})
-
-    def delivery(self, path: str) -> Delivery | None:
-        """Return what the server delivers at ``path``, if it is a certificate's."""
-        return self._deliveries.get(path)
+        return self._minted(self._served, nonce, api_version, {})
 
     def verify(
         self,
@@ -197,9 +194,9 @@ class Attestation:
             nonce=nonce,
             domain=domain(self.cloud if cloud is None else cloud),
             members={name: value for name, value in members.items() if name not in ("nonce", "timeStamp")},
-            hosts=self._hosts(),
+            hosts=self.deliveries.hosts(),
         )
-        return verifier.verify(signature, expected, self._fetch)
+        return verifier.verify(signature, expected, self.deliveries.fetch)
 
     def close(self) -> None:
         """Delete the file of ``root_path``."""
@@ -219,21 +216,20 @@ class Attestation:
     def _mint(self) -> Mint:
         from pytest_imds.trust.mint import Mint
 
-        return Mint(self._vm, self._setting, self._authority(), self._address, self._deliveries)
+        return Mint(self._vm, self._setting, self._authority(), self._address, self.deliveries)
 
     def _minted(
         self,
         name: str,
         nonce: str | None,
         api_version: str | None,
-        created_on: datetime | None,
-        expires_on: datetime | None,
-        payload: Mapping[str, Any],
+        changed: Mapping[str, Json],
+        created_on: datetime | None = None,
+        expires_on: datetime | None = None,
     ) -> Document:
         from pytest_imds.trust.alteration import Wanted
 
         content.check_nonce(nonce)
-        changed = {content.member(keyword): value for keyword, value in payload.items()}
         now = int(self._clock.time())
         created = now if created_on is None else _seconds("created_on", created_on)
         expires = None if expires_on is None else _seconds("expires_on", expires_on)
@@ -245,6 +241,8 @@ class Attestation:
         since = data.read("categories")["attested"]["since"]
         known = [row["version"] for row in data.read("api_versions")["versions"]]
         attested = [one for one in known if since <= one <= self._newest]
+        if not attested:
+            raise ImdsUsageError.wrong_value("newest", self._newest, f"{since} or later, to have attested documents")
         if version not in attested:
             raise ImdsUsageError.unknown("api-version of attested documents", version, attested)
         return version
@@ -255,28 +253,12 @@ class Attestation:
         path = self._mint.path(int(self._clock.time()))
         return tuple(pem(self._authority().certificate(path[level:])) for level in range(len(path)))
 
-    def _hosts(self) -> list[str]:
-        """Return what the URL of an issuer's certificate begins with in a good document."""
-        if self.aia == MICROSOFT:
-            return [f"http://{host}" for host in data.read("attested")["issuer-certificates"]["hosts"]]
-        return [self._address(False)]
 
-    def _fetch(self, url: str) -> bytes:
-        """Take an issuer's certificate from where the server would.
-
-        Raises:
-            AttestationHostError: the server would redirect.
-            AttestationIntermediateError: there is none.
-        """
-        base = next((base for base in self._hosts() if url.startswith(f"{base}/")), "")
-        delivery = self.delivery(unquote(url.removeprefix(base))) if base else None
-        if delivery is None or delivery.silent_after is not None:
-            raise AttestationIntermediateError.found(f"no answer from {url}", "a certificate")
-        if delivery.location:
-            raise AttestationHostError.found(f"a redirect to {delivery.location}", "no redirect")
-        if delivery.status != HTTPStatus.OK:
-            raise AttestationIntermediateError.found(f"{delivery.status} at {url}", "a certificate")
-        return delivery.body()
+def _hosts(setting: Setting, address: Callable[[bool], str]) -> list[str]:
+    """Return what the URL of an issuer's certificate begins with in a good document."""
+    if setting.aia == MICROSOFT:
+        return [f"http://{host}" for host in data.read("attested")["issuer-certificates"]["hosts"]]
+    return [address(False)]
 
 
 def _certificates(trust: object) -> list[x509.Certificate]:

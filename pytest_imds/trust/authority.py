@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.hashes import HashAlgorithm
@@ -14,7 +12,7 @@ from pytest_imds.trust.certificate import Certificate, PrivateKey, write
 LEAF_KEY, FORGER_KEY = "leaf", "forger"
 RSA_BITS, RSA_EXPONENT = 2048, 65537
 # What a fleet of a session's tests needs at a time; one is about two kilobytes.
-CERTIFICATES_KEPT = 512
+LEAVES_KEPT = 512
 
 Path = tuple[Certificate, ...]
 
@@ -32,14 +30,21 @@ class Authority:
     def __init__(self, keys: str = "rsa") -> None:
         self._kind = keys
         self._keys: dict[str, PrivateKey] = {}
-        self._issue = lru_cache(maxsize=CERTIFICATES_KEPT)(self._write)
+        self._leaves: dict[tuple[Certificate, Certificate], bytes] = {}
+        self._issuers: dict[tuple[Certificate, Certificate], bytes] = {}
 
     def certificate(self, path: Path) -> bytes:
         """Return the first certificate of ``path`` in DER, issued by the second, or by itself if it is the last.
 
         The same certificate is the same bytes.
         """
-        return self._issue(path[0], path[min(1, len(path) - 1)])
+        pair = (path[0], path[min(1, len(path) - 1)])
+        known = self._leaves if path[0].leaf else self._issuers
+        # Two threads may make it at once: setdefault lets one of them win, here and for keys.
+        certificate = known.get(pair) or known.setdefault(pair, self._write(*pair))
+        for oldest in list(self._leaves)[:-LEAVES_KEPT]:
+            self._leaves.pop(oldest, None)
+        return certificate
 
     def sign(self, key: str, content: bytes, digest: HashAlgorithm) -> bytes:
         """Return the RSA signature of ``content``, PKCS #1 v1.5, by the key of that name."""
@@ -51,7 +56,6 @@ class Authority:
         return write(certificate, self._key(certificate.key), issuer, self._key(issuer.key))
 
     def _key(self, name: str) -> PrivateKey:
-        # Two threads may make it at once: setdefault lets one of them win.
         return self._keys.get(name) or self._keys.setdefault(name, self._new(name))
 
     def _new(self, name: str) -> PrivateKey:

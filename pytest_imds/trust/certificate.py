@@ -143,9 +143,16 @@ def write(certificate: Certificate, key: PrivateKey, issuer: Certificate, issuer
 
 
 def issuer_and_serial(certificate: bytes) -> tuple[bytes, bytes]:
-    """Return what a SignerInfo names a certificate by: its issuer and its serial number, in DER."""
-    parts = der.read(certificate)[0].children()[0].children()
-    return parts[3].whole, parts[1].whole
+    """Return what a SignerInfo names a certificate by: its issuer and its serial number, in DER.
+
+    Raises:
+        ValueError: it is no certificate.
+    """
+    signed, *_ = der.read(certificate)[0].children() or [der.NOTHING]
+    match signed.children():
+        case [_, serial, _, issuer, *_]:
+            return issuer.whole, serial.whole
+    raise ValueError("no certificate")
 
 
 Extensions = Iterator[tuple[str, bool, bytes]]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Any
@@ -74,16 +74,24 @@ def seconds(stamp: object) -> int:
     return int(when.timestamp())
 
 
-def member(keyword: str) -> str:
-    """Return the member that a test calls ``keyword``.
+def changed(payload: Mapping[str, Any], others: Iterable[str]) -> dict[str, Json]:
+    """Return the members that a test's ``payload`` stands for.
+
+    Args:
+        payload: the keywords and the values.
+        others: what else the test might have said.
 
     Raises:
-        ImdsUsageError: there is none.
+        ImdsUsageError: there is no such keyword, or a value is nothing that JSON can say.
     """
-    if keyword not in KEYWORDS:
-        others = ("api_version", "created_on", "expires_on", "nonce")
-        raise ImdsUsageError.unknown("argument of a document", keyword, [*KEYWORDS, *others])
-    return KEYWORDS[keyword]
+    for keyword, value in payload.items():
+        if keyword not in KEYWORDS:
+            raise ImdsUsageError.unknown("argument of a document", keyword, [*KEYWORDS, *others])
+        try:
+            compact(value)
+        except (TypeError, ValueError):
+            raise ImdsUsageError.wrong_value(keyword, value, "what JSON can say: a str, a dict ...") from None
+    return {KEYWORDS[keyword]: value for keyword, value in payload.items()}
 
 
 def members(vm: Vm, version: str, nonce: str | None, created: int, expires: int | None = None) -> dict[str, Json]:

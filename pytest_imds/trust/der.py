@@ -77,9 +77,8 @@ class Element(NamedTuple):
         """
         return list(_elements(self.body))
 
-    def number(self) -> int:
-        """Return the value of an INTEGER."""
-        return int.from_bytes(self.body, "big", signed=True)
+
+NOTHING = Element(0, b"", b"")
 
 
 def read(encoded: bytes) -> tuple[Element, bytes]:

@@ -9,9 +9,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 from cryptography.x509 import load_der_x509_certificate
 
 from pytest_imds import data
-from pytest_imds.trust.alteration import Access, Alteration, Delivery
+from pytest_imds.trust.alteration import Access, Alteration
 from pytest_imds.trust.authority import FORGER_KEY, Authority, Path
 from pytest_imds.trust.certificate import Certificate
+from pytest_imds.trust.deliveries import Delivery
 
 DAY = 86_400
 MONTH = 30 * DAY

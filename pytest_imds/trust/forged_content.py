@@ -11,7 +11,7 @@ from pytest_imds.trust.alteration import Alteration, Wanted
 
 HOUR = 3_600
 DAY = 24 * HOUR
-OTHER_NONCE = "1029384756"
+OTHER_NONCES = ("1029384756", "5647382910")
 
 
 def changed(**values: Json | None) -> Alteration:
@@ -40,13 +40,22 @@ def other_guid(guid: object) -> str:
 
 
 def other(member: str) -> Alteration:
-    """Put another GUID into a member."""
-    return Alteration(members=lambda members, wanted: {**members, member: other_guid(members.get(member, ""))})
+    """Put another GUID into a member, if the document has it."""
+    return Alteration(
+        members=lambda members, wanted: {
+            name: other_guid(value) if name == member else value for name, value in members.items()
+        }
+    )
 
 
 def nonce(other: Callable[[Wanted], str]) -> Alteration:
     """Put another nonce into the document."""
     return Alteration(members=lambda members, wanted: {**members, "nonce": other(wanted)})
+
+
+def other_nonce(wanted: Wanted) -> str:
+    """Return a nonce that the request had not."""
+    return next(nonce for nonce in OTHER_NONCES if nonce != wanted.nonce)
 
 
 def ignored(wanted: Wanted) -> str:
@@ -59,13 +68,14 @@ def replayed(members: dict[str, Json], wanted: Wanted) -> dict[str, Json]:
     """Return the members of the document that another request got an hour before."""
     then = wanted.created - HOUR
     expires = then + content.lifetime()
-    return {**members, "nonce": OTHER_NONCE, "timeStamp": content.time_stamp(then, expires)}
+    return {**members, "nonce": other_nonce(wanted), "timeStamp": content.time_stamp(then, expires)}
 
 
 def licensed(members: dict[str, Json], wanted: Wanted) -> dict[str, Json]:
     """Return members that say that a licence was brought, another one if one was."""
-    has = members.get("licenseType")
-    return {**members, "licenseType": "Windows_Server" if has != "Windows_Server" else "Windows_Client"}
+    if "licenseType" not in members:
+        return members
+    return {**members, "licenseType": "Windows_Server" if members["licenseType"] == "" else ""}
 
 
 def old(members: dict[str, Json], wanted: Wanted) -> dict[str, Json]:

@@ -52,8 +52,8 @@ def forgery(wanted: Forgery | str) -> Forgery:
     Raises:
         ImdsUsageError: there is none.
     """
-    name = wanted.name if isinstance(wanted, Forgery) else wanted
-    if name not in FORGERIES:
+    name: object = wanted.name if isinstance(wanted, Forgery) else wanted
+    if not isinstance(name, str) or name not in FORGERIES:
         raise ImdsUsageError.unknown("forgery", wanted, FORGERIES)
     return FORGERIES[name]
 
@@ -86,6 +86,6 @@ def _names(given: object, argument: str) -> set[str]:
     if not isinstance(names, (list, tuple, set, frozenset)):
         raise ImdsUsageError.wrong_value(argument, given, "the name of a forgery or of a check, or a list of them")
     for name in names:
-        if name not in FORGERIES and name not in CHECKS:
+        if not isinstance(name, str) or (name not in FORGERIES and name not in CHECKS):
             raise ImdsUsageError.unknown("forgery or check", name, [*FORGERIES, *CHECKS])
     return set(names)

@@ -17,11 +17,12 @@ from pytest_imds.trust import content
 from pytest_imds.trust import forged_certificates as certificates
 from pytest_imds.trust import forged_content as contents
 from pytest_imds.trust import forged_message as messages
-from pytest_imds.trust.alteration import Access, Alteration, Delivery
+from pytest_imds.trust.alteration import Access, Alteration
 from pytest_imds.trust.authority import FORGER_KEY, pem
 from pytest_imds.trust.certificate import CODE_SIGNING
+from pytest_imds.trust.deliveries import Delivery
 from pytest_imds.trust.document import Document
-from pytest_imds.trust.forged_content import DAY, HOUR, OTHER_NONCE
+from pytest_imds.trust.forged_content import DAY, HOUR
 
 MEBIBYTE = 1 << 20
 HALF_A_CERTIFICATE = 512
@@ -103,7 +104,7 @@ ALTERATIONS: Mapping[str, Alteration] = {
     "future-document": contents.times(HOUR, 7 * HOUR),
     "stale-document": contents.times(-DAY, 6 * HOUR),
     "expires-before-created": contents.times(0, -HOUR),
-    "wrong-nonce": contents.nonce(lambda wanted: OTHER_NONCE),
+    "wrong-nonce": contents.nonce(contents.other_nonce),
     "no-nonce": contents.changed(nonce=None),
     "cached-nonce": contents.nonce(lambda wanted: content.default_nonce(wanted.created - HOUR)),
     "default-nonce": contents.nonce(contents.ignored),

@@ -9,7 +9,7 @@ from urllib.parse import quote
 from pytest_imds import data
 from pytest_imds.errors import ImdsUsageError
 from pytest_imds.trust import content
-from pytest_imds.trust.alteration import GOOD, Access, Alteration, Delivery, Wanted, signer
+from pytest_imds.trust.alteration import GOOD, Access, Alteration, Wanted, signer
 from pytest_imds.trust.authority import LEAF_KEY, Authority, Path
 from pytest_imds.trust.certificate import (
     COMMON_NAME,
@@ -22,6 +22,7 @@ from pytest_imds.trust.certificate import (
     Profile,
     common_name,
 )
+from pytest_imds.trust.deliveries import Deliveries, Delivery
 from pytest_imds.trust.document import Document, SignedData, document
 from pytest_imds.trust.forging import ACCESS, ALTERATIONS
 from pytest_imds.trust.setting import AIA_MODES, MICROSOFT, Setting, domain
@@ -43,7 +44,7 @@ class Mint:
         setting: how its documents are signed.
         authority: who signs.
         address: how URLs on the test's server begin; by another name for ``True``.
-        deliveries: what the test's server delivers, by path: the certificates of what is made are added.
+        deliveries: what the test's server delivers: the certificates of issuers are added.
     """
 
     def __init__(
@@ -52,7 +53,7 @@ class Mint:
         setting: Setting,
         authority: Authority,
         address: Callable[[bool], str],
-        deliveries: dict[str, Delivery],
+        deliveries: Deliveries,
     ) -> None:
         self._vm = vm
         self._setting = setting
@@ -166,10 +167,7 @@ class Mint:
         for host in known["hosts"][:count]:
             base, prefix = self._base(host, known["hosts"], elsewhere=access.elsewhere)
             urls.append(f"{base}{prefix}{quote(path)}")
-            if delivered:
-                self._deliveries[f"{prefix}{path}"] = delivered
-            else:
-                self._deliveries.pop(f"{prefix}{path}", None)
+            self._deliveries.put(f"{prefix}{path}", delivered)
         return tuple(urls)
 
     def _revocation(self, issuer: str) -> tuple[str, ...]:

@@ -109,16 +109,17 @@ def members(content: bytes) -> dict[str, Any]:
 
     try:
         whole = json.loads(content, object_pairs_hook=once)
-    except ValueError as error:
-        raise AttestationStructureError.found(f"content {content!r}: {error}", "a JSON object") from None
+    except (ValueError, RecursionError) as error:
+        raise AttestationStructureError.found(f"content {content[:80]!r}: {error}", "a JSON object") from None
     if not isinstance(whole, dict):
-        raise AttestationStructureError.found(f"content {content!r}", "a JSON object")
+        raise AttestationStructureError.found(f"content {content[:80]!r}", "a JSON object")
     if repeated:
         raise AttestationMembersError.found(f"{repeated[0]} {repeated.count(repeated[0])} times", "each member once")
     return whole
 
 
 def _signed_data(info: der.Element) -> Parsed:
+    _require("the tag of the document", info.whole[:1], bytes([der.SEQUENCE]))
     kind, explicit = _parts(info, (der.OID, der.context(0)), "ContentInfo")
     _require("the content type", kind.whole, der.oid(SIGNED_DATA))
     (signed,) = _parts(explicit, (der.SEQUENCE,), "[0] of ContentInfo")
@@ -130,11 +131,12 @@ def _signed_data(info: der.Element) -> Parsed:
     infos = signers.children()
     if len(infos) != 1:
         raise AttestationSignersError.found(f"{len(infos)} signers", "1")
+    _require("the tag of the signer", infos[0].whole[:1], bytes([der.SEQUENCE]))
     version, named, digest, algorithm, signature = _parts(infos[0], SIGNER_SHAPE, "SignerInfo")
     _require("the signer's version", version.whole, der.integer(VERSION))
     _require("the signature algorithm", algorithm.whole, der.algorithm(RSA_ENCRYPTION))
     issuer, serial = _parts(named, (der.SEQUENCE, der.INTEGER), "issuerAndSerialNumber")
-    oid, *_ = digest.children() or [der.Element(0, b"", b"")]
+    oid, *_ = digest.children() or [der.NOTHING]
     certificates = tuple(certificate.whole for certificate in bag.children())
     return Parsed(content.body, certificates, (issuer.whole, serial.whole), oid.whole, signature.body)
 

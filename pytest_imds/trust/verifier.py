@@ -41,9 +41,12 @@ from pytest_imds.errors import (
 from pytest_imds.trust import content, der, parsing
 from pytest_imds.trust.certificate import SERVER_AUTH, issuer_and_serial
 
-# What cryptography raises for a certificate that is none, or has parts that it does not know.
+# What cryptography raises for a certificate that is none, or has parts that it does not know; what it warns of is an
+# error in test runs that ask for that.
 UNREADABLE = (
     ValueError,
+    TypeError,
+    Warning,
     UnsupportedAlgorithm,
     x509.DuplicateExtension,
     x509.InvalidVersion,

@@ -160,7 +160,7 @@ def issuers(attested: Attestation, below: x509.Certificate) -> list[x509.Certifi
         return []
     for method in access:
         if method.access_method == AuthorityInformationAccessOID.CA_ISSUERS:
-            delivery = attested.delivery(unquote(urlsplit(method.access_location.value).path))
+            delivery = attested.deliveries.at(unquote(urlsplit(method.access_location.value).path))
             if delivery is not None and delivery.status == 200 and delivery.silent_after is None:
                 try:
                     issuer = x509.load_der_x509_certificate(delivery.body())

@@ -34,7 +34,7 @@ class Deliveries(BaseAdapter):
 
     def send(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> requests.Response:
         url = str(request.url)
-        delivery = self._attested.delivery(unquote(urlsplit(url).path))
+        delivery = self._attested.deliveries.at(unquote(urlsplit(url).path))
         if delivery is not None and delivery.silent_after is not None:
             raise requests.ReadTimeout(url)
         response = requests.Response()

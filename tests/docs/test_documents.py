@@ -42,7 +42,7 @@ TRIVIAL = "def test_a_vm_is_there(imds_vm):\n    assert imds_vm.name\n"
 OTHER_PLUGINS = ("-p", "no:randomly", "-p", "no:hypothesispytest")
 FRESH_MACHINE = [
     "python3 -m venv .venv && .venv/bin/pip install '.[examples]' && .venv/bin/pytest docs/examples",
-    "python3 -m venv .venv && .venv/bin/pip install -e '.[test]' && .venv/bin/pytest",
+    "python3 -m venv .venv && .venv/bin/pip install -e '.[test]' && .venv/bin/pytest -n auto",
 ]
 
 

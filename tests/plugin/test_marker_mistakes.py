@@ -62,6 +62,16 @@ MISTAKES = {
     "api-version": ('imds(newest="2020-10-02")', ["unknown api-version '2020-10-02'.", "*did you mean '2020-1*"]),
     "api-version of a wrong type": ("imds(newest=2020)", ["unknown api-version 2020.", "*known: 2017-03-01, *"]),
     "cloud": ('imds(cloud="AzurePublic")', ["unknown value of the knob cloud 'AzurePublic'.", "*'AzurePublicCloud'?"]),
+    "chain": ('imds(chain="2025")', ["unknown chain '2025'.", "*did you mean *", "*known: 2024, 2026"]),
+    "chain of a wrong type": ("imds(chain=2024)", ["unknown chain 2024.", "*known: 2024, 2026"]),
+    "aia": (
+        'imds(aia="loopbak")',
+        ["unknown aia mode 'loopbak'.", "*did you mean 'loopback'?", "*known: dead, dual, *"],
+    ),
+    "aia in a list": ('imds(aia=["dead"])', ["unknown aia mode [[]'dead'[]].", "*known: dead, dual, *"]),
+    "digest_oid": ('imds(digest_oid="sha1")', ["unknown digest_oid 'sha1'.", "*did you mean *", "*known: sha256, *"]),
+    "digest": ('imds(digest="sha256")', ["unknown option of the marker imds 'digest'.", "*did you mean 'digest_oid'?"]),
+    "chain is no knob": ('imds_vm(chain="2026")', ["unknown VM knob 'chain'.", "*did you mean *", "*known: admin_*"]),
     "position": ('imds("2020-10-01")', ["the marker imds cannot be ('2020-10-01',).", "  right: imds([*], newest=*"]),
 }
 

