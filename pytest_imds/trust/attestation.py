@@ -144,13 +144,13 @@ class Attestation:
         changed = content.changed(payload, ("api_version", "nonce"))
         return self._minted(forgery(forged).name, nonce, api_version, changed)
 
-    def serve(self, forged: Forgery | str) -> None:
-        """Let ``/metadata/attested/document`` answer with a forgery from here on.
+    def serve(self, forged: Forgery | str | None) -> None:
+        """Let ``/metadata/attested/document`` answer with a forgery from here on; with None, honestly again.
 
         Raises:
             ImdsUsageError: there is no such forgery.
         """
-        self._served = forgery(forged).name
+        self._served = "" if forged is None else forgery(forged).name
 
     def answer(self, nonce: str | None, api_version: str) -> Document:
         """Return what ``/metadata/attested/document`` answers to a request that is in order."""

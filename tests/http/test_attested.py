@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 import pytest
 
-from pytest_imds import FORGERIES, Attestation, ImdsServer, ImdsServerError, Vm
+from pytest_imds import FORGERIES, Attestation, AttestationVmError, ImdsServer, ImdsServerError, Vm
 from pytest_imds.shared import Shared
 from tests import documents
 from tests.documents import SINCE, VERSIONS
@@ -237,6 +237,17 @@ def test_the_last_forgery_to_be_served_wins_and_refusals_stay(
     assert json.loads(fetch(imds_server, DOCUMENT).body)["encoding"] == "cms"
     assert fetch(imds_server, f"{DOCUMENT}&nonce=").told == error("nonce")
     assert fetch(imds_server, DOCUMENT, headers=[]).told == error("header-missing")
+
+
+def test_a_service_that_serves_no_forgery_any_more_is_honest_again(
+    imds_server: ImdsServer, imds_attested: Attestation
+) -> None:
+    imds_attested.serve("other-vm")
+    with pytest.raises(AttestationVmError):
+        imds_attested.verify(json.loads(fetch(imds_server, DOCUMENT).body), api_version=NEWEST)
+    imds_attested.serve(None)
+
+    assert imds_attested.verify(json.loads(fetch(imds_server, DOCUMENT).body), api_version=NEWEST)
 
 
 def test_a_forgery_that_is_none_in_an_api_version_fails_the_test_and_says_so() -> None:
