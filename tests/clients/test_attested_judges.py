@@ -155,8 +155,12 @@ JUDGES = {
     "pyhanko-certvalidator": Judge(by_certvalidator, (PathError, ValidationError), (*CHAIN, "purpose")),
     "cryptography": Judge(by_cryptography, (VerificationError,), (*CHAIN, *NAMES, "purpose", "end-entity")),
 }
-# What node-forge and node:crypto have to refuse; the common name is compared as well.
-NODE_REFUSES = (*CHAIN, *SHAPE, "signature", "signer", "signers", "trailing", "name-suffix", "wrong-common-name")
+# What node-forge and node:crypto have to refuse; the common name is compared as well. Certificates are counted, signers
+# are not: a second signer without a certificate passes.
+NODE_REFUSES = (
+    *(*CHAIN, *SHAPE, "signature", "signer", "no-signers", "extra-signer-certified", "trailing"),
+    *("name-suffix", "wrong-common-name"),
+)
 
 
 def refused(by: Collection[str]) -> list[str]:
