@@ -116,3 +116,24 @@ def test_every_check_may_be_asked_for(pytester: pytest.Pytester, run: Run) -> No
     pytester.makepyfile("\n".join(["import pytest", *tests]))
 
     assert sorted(collected(run("--collect-only", "-q"))) == sorted(NAMES)
+
+
+def test_a_forgery_that_is_asked_for_too_late_is_an_error_that_says_so(pytester: pytest.Pytester, run: Run) -> None:
+    pytester.makepyfile(
+        """
+        import unittest
+        import pytest
+
+        def test_by_name(request):
+            request.getfixturevalue("imds_forgery")
+
+        class TestOfUnittest(unittest.TestCase):
+            @pytest.fixture(autouse=True)
+            def forged(self, imds_forgery): ...
+
+            def test_it(self): ...
+        """
+    )
+    result = run()
+    result.assert_outcomes(failed=1, errors=1)
+    result.stdout.fnmatch_lines(["imds_forgery runs a test once for each forgery, so it has to be an argument of*"] * 2)
