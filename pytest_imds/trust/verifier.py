@@ -46,6 +46,7 @@ from pytest_imds.trust.certificate import SERVER_AUTH, issuer_and_serial
 UNREADABLE = (
     ValueError,
     TypeError,
+    KeyError,
     Warning,
     UnsupportedAlgorithm,
     x509.DuplicateExtension,

@@ -131,6 +131,7 @@ BROKEN: dict[str, Callable[[bytes], bytes]] = {
     "a public exponent of 1": lambda encoded: encoded.replace(der.integer(65537), b"\x02\x03\0\0\1", 1),
     "a country in bytes that are no text": lambda encoded: encoded.replace(b"\x13\x02US", b"\x13\x02\xff\xfe", 2),
     "a name in bits": lambda encoded: encoded.replace(b"\x13\x12metadata", b"\x03\x12metadata", 1),
+    "a name of a type that there is not": lambda encoded: encoded.replace(b"\x13\x12metadata", b"\x11\x12metadata", 1),
     "a country of seven letters": swapped("2.5.4.7", "2.5.4.6"),
     "an outermost tag that is another": lambda encoded: b"\x31" + encoded[1:],
     "a signer that is no sequence": another_tag_of_the_signer,
