@@ -37,10 +37,16 @@ if TYPE_CHECKING:
         ImdsServerError,
         ImdsUsageError,
     )
+    from pytest_imds.events.fleet import Fleet
+    from pytest_imds.events.scheduled import Event, ScheduledEvents
+    from pytest_imds.factory import ServerFactory
     from pytest_imds.server import ImdsServer
     from pytest_imds.trust.attestation import Attestation
     from pytest_imds.trust.document import Document
     from pytest_imds.trust.forgeries import CHECKS, FORGERIES, Forgery
+    from pytest_imds.trust.issuer import TokenIssuer
+    from pytest_imds.vm.identity import Identity
+    from pytest_imds.vm.load_balancer import LoadBalancer
     from pytest_imds.vm.model import Vm
     from pytest_imds.vm.provider import ImdsProvider
 
@@ -72,13 +78,20 @@ __all__ = [
     "AttestationValidityError",
     "AttestationVmError",
     "Document",
+    "Event",
+    "Fleet",
     "Forgery",
+    "Identity",
     "ImdsError",
     "ImdsPortError",
     "ImdsProvider",
     "ImdsServer",
     "ImdsServerError",
     "ImdsUsageError",
+    "LoadBalancer",
+    "ScheduledEvents",
+    "ServerFactory",
+    "TokenIssuer",
     "Vm",
     "__version__",
 ]
@@ -108,14 +121,21 @@ _ROOMS = {
     "AttestationVmError": "errors",
     "CHECKS": "trust.forgeries",
     "Document": "trust.document",
+    "Event": "events.scheduled",
     "FORGERIES": "trust.forgeries",
+    "Fleet": "events.fleet",
     "Forgery": "trust.forgeries",
+    "Identity": "vm.identity",
     "ImdsError": "errors",
     "ImdsPortError": "errors",
     "ImdsProvider": "vm.provider",
     "ImdsServer": "server",
     "ImdsServerError": "errors",
     "ImdsUsageError": "errors",
+    "LoadBalancer": "vm.load_balancer",
+    "ScheduledEvents": "events.scheduled",
+    "ServerFactory": "factory",
+    "TokenIssuer": "trust.issuer",
     "Vm": "vm.model",
 }
 

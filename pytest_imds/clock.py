@@ -3,11 +3,40 @@
 from __future__ import annotations
 
 import time
+from math import inf
+from typing import Any
+
+from pytest_imds.errors import ImdsUsageError
 
 
 class Clock:
     """Tells the host's time; everything the service does by time asks here."""
 
+    def __init__(self) -> None:
+        self._ahead_s = 0.0
+
     def time(self) -> float:
-        """Return seconds since the epoch, as :func:`time.time` does."""
-        return time.time()
+        """Return seconds since the epoch, as :func:`time.time` does, and ahead of it by what was advanced."""
+        return time.time() + self._ahead_s
+
+    def advance(self, seconds: float) -> None:
+        """Move the service's time on; a client's own clock stays where it is.
+
+        Args:
+            seconds: how far; 0 or more.
+
+        Raises:
+            ImdsUsageError: time does not go backwards.
+        """
+        self._ahead_s += seconds_at_least("advance()", seconds, 0)
+
+
+def seconds_at_least(what: str, received: Any, least: float) -> float:
+    """Return ``received``, a number of seconds.
+
+    Raises:
+        ImdsUsageError: it is no number, or less than ``least``.
+    """
+    if isinstance(received, bool) or not isinstance(received, (int, float)) or not least <= received < inf:
+        raise ImdsUsageError.wrong_value(what, received, f"seconds, {least} or more")
+    return received

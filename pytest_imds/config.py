@@ -9,9 +9,10 @@ import pytest
 # One line a marker, as `pytest --markers` shows it: the signature, then what it does.
 MARKERS = {
     "imds_vm": 'imds_vm(profile="linux", **knobs): the VM that imds_server serves: its profile and what is different'
-    " (location, tags, vm_size, scale_set, data_disks, nics, zone, user_data ...)",
-    "imds": 'imds(*, newest=None, cloud=None, chain="2024", aia=None, digest_oid="sha256WithRSAEncryption"): the'
-    " service that answers: the newest api-version it has, the cloud it runs in, how its attested documents are signed",
+    " (location, tags, vm_size, scale_set, identity, user_identities, load_balancer, data_disks, user_data ...)",
+    "imds": 'imds(*, newest=None, cloud=None, chain="2024", aia=None, digest_oid="sha256WithRSAEncryption",'
+    " identity_v2=False): the service that answers: the newest api-version it has, the cloud it runs in, how its"
+    " attested documents are signed, whether it has IMDSv2",
     "imds_forgeries": "imds_forgeries(only=None, skip=None): which forgeries the fixture imds_forgery gives, by their"
     " names or by the checks that they are for",
 }

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import socket
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from select import select
+from time import sleep
 from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import unquote
 
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 # socket closed over unread bytes resets the connection.
 DRAIN_BYTES = 4 * 1024 * 1024
 DRAIN_S = 0.25
+# How often a reply that is held back is looked at: a test may move the time on.
+LOOK_AGAIN_S = 0.005
 
 
 class ClientGoneError(Exception):
@@ -29,6 +33,23 @@ class ClientGoneError(Exception):
 
 class SilentError(Exception):
     """A body raises it where nothing more is to come: the client waits for as long as it likes."""
+
+
+class Held:
+    """A body that is not sent before its time.
+
+    Args:
+        parts: the body.
+        ready: whether it is time.
+    """
+
+    def __init__(self, parts: Iterable[bytes], ready: Callable[[], bool]) -> None:
+        self._parts = parts
+        self.ready = ready
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Give the body."""
+        return iter(self._parts)
 
 
 class Connection:
@@ -83,6 +104,8 @@ class Connection:
         self._begun = False
         try:
             body, status, headers = owner.answer(self._environ(head, stream))
+            if isinstance(body, Held) and not self._wait(body, f"{head.method} {head.target}"):
+                return False
             return self._send(head, body, status, headers)
         except ClientGoneError:
             raise
@@ -96,6 +119,18 @@ class Connection:
             if not self._begun:
                 self._put(_failure())
             return False
+
+    def _wait(self, held: Held, request: str) -> bool:
+        """Wait until a reply may be sent; the end of the test does not wait for it, nor for a client that has gone."""
+        self._listener.ends(self)
+        while not held.ready():
+            if self.owner is None:
+                return False
+            if select([self._client], [], [], LOOK_AGAIN_S)[0]:
+                if not self._client.recv(1, socket.MSG_PEEK):
+                    return False
+                sleep(LOOK_AGAIN_S)  # the client has sent its next request already
+        return self._listener.begins(self, request)
 
     def _environ(self, head: Head, stream: BinaryIO) -> dict[str, Any]:
         """Return the request as PEP 3333 has it."""

@@ -42,6 +42,11 @@ class ImdsUsageError(ImdsError, ValueError):
         return cls._of(received, [f"{what} cannot be {received!r}.", f"  right: {right}"])
 
     @classmethod
+    def wrong_moment(cls, what: str, status: str, needed: str) -> ImdsUsageError:
+        """Say that something cannot be done in this state, and in which it can."""
+        return cls(f"{what} is not possible: its status is {status}.\n  right: while it is {needed}")
+
+    @classmethod
     def _of(cls, received: object, lines: list[str]) -> ImdsUsageError:
         error = cls("\n".join(lines))
         error.received = received

@@ -119,6 +119,11 @@ class Listener(BaseWSGIServer):
             self._closed.wait(LAST_REPLIES_S)
         return unanswered
 
+    @property
+    def attached(self) -> bool:
+        """Whether the connections go to an owner."""
+        return self._owner is not None
+
     def attach(self, owner: Owner) -> None:
         """Give the connections that come from now on to ``owner``."""
         with self._changed:

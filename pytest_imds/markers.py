@@ -1,33 +1,23 @@
-"""Markers, turned into a frozen value; with ``config``, the only room that reads pytest's configuration."""
+"""Markers, turned into frozen values; with ``config``, the only room that reads pytest's configuration."""
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pytest_imds.asked import Asked
 from pytest_imds.config import MARKERS, OPTIONS, node_id
 from pytest_imds.errors import ImdsUsageError
 from pytest_imds.trust.forgeries import Forgery, chosen
 from pytest_imds.vm import profiles
 
 # What the marker imds takes: some describe the VM, the others go to the server as they are.
-VM_OPTIONS, SERVER_OPTIONS = ("cloud",), ("newest", "chain", "aia", "digest_oid")
+VM_OPTIONS, SERVER_OPTIONS = ("cloud",), ("newest", "chain", "aia", "digest_oid", "identity_v2")
 FORGERIES_OPTIONS = ("only", "skip")
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What the options and the markers ask of a test's server."""
-
-    profile: str
-    seed: str
-    server: Mapping[str, Any] = field(default_factory=dict)
-    knobs: Mapping[str, Any] = field(default_factory=dict)
 
 
 def asked(item: pytest.Item) -> Asked:
@@ -44,10 +34,17 @@ def asked(item: pytest.Item) -> Asked:
             raise ImdsUsageError.unknown("option of the marker imds", name, (*VM_OPTIONS, *SERVER_OPTIONS))
     given = {name: value for name, value in service.items() if value is not None}
     profile = vm.pop("profile", options.profile)
-    knobs = {**{name: given[name] for name in VM_OPTIONS if name in given}, **vm}
+    of_all = {name: given[name] for name in VM_OPTIONS if name in given}
+    knobs = {**of_all, **vm}
     profiles.resolve(profile, knobs)
-    server = {name: given[name] for name in SERVER_OPTIONS if name in given}
-    return Asked(profile, f"{options.seed}:{node_id(item)}", server, knobs)
+    return Asked(
+        seed=f"{options.seed}:{node_id(item)}",
+        server={name: given[name] for name in SERVER_OPTIONS if name in given},
+        of_all=of_all,
+        profile=profile,
+        knobs=knobs,
+        usual_profile=options.profile,
+    )
 
 
 def forgeries(item: pytest.Item) -> list[Forgery]:

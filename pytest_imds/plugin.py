@@ -17,14 +17,15 @@ import pytest
 from pytest_imds import config as configuration
 
 if TYPE_CHECKING:
+    from pytest_imds.factory import ServerFactory
     from pytest_imds.server import ImdsServer
     from pytest_imds.shared import Shared
     from pytest_imds.trust.attestation import Attestation
     from pytest_imds.trust.forgeries import Forgery
     from pytest_imds.vm.model import Vm
 
-# What a failure's report says about the VM.
-VM_TOLD = pytest.StashKey[str]()
+# The servers of a test.
+SERVERS = pytest.StashKey["ServerFactory"]()
 SHARED = pytest.StashKey["Shared"]()
 
 MARKER_FIXTURES = {"imds_vm": "imds_vm", "imds": "imds_server"}
@@ -73,13 +74,14 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Say on failure which VM the test had, and how to have it again."""
     report = yield
-    told = item.stash.get(VM_TOLD, None)
-    if report.failed and told is not None:
+    servers = item.stash.get(SERVERS, None)
+    if report.failed and servers is not None:
+        told = [f"VM: profile {server.vm.profile}, name {server.vm.name}" for server in servers.started]
         seed = item.config.stash[configuration.OPTIONS].seed
-        again = shlex.join(["pytest", configuration.node_id(item), f"--imds-seed={seed}"])
-        report.sections.append(("IMDS", f"{told}\nagain: {again}"))
-    if call.when == "teardown" and told is not None:
-        del item.stash[VM_TOLD]  # pytest keeps every item, and what it holds, to the end of the run
+        told.append(f"again: {shlex.join(['pytest', configuration.node_id(item), f'--imds-seed={seed}'])}")
+        report.sections.append(("IMDS", "\n".join(told)))
+    if call.when == "teardown" and servers is not None:
+        del item.stash[SERVERS]  # pytest keeps every item, and what it holds, to the end of the run
     return report
 
 
@@ -108,7 +110,24 @@ def _shared(config: pytest.Config) -> Shared:
 
 
 @pytest.fixture
-def imds_server(request: pytest.FixtureRequest) -> Iterator[ImdsServer]:
+def _imds_servers(request: pytest.FixtureRequest) -> Iterator[ServerFactory]:
+    """Start the servers of a test, and say when it ends what went wrong inside any of them."""
+    from pytest_imds import markers
+    from pytest_imds.clock import Clock
+    from pytest_imds.factory import ServerFactory
+
+    item = request.node
+    with _plainly(item):
+        asked = markers.asked(item)
+    servers = ServerFactory(_shared(request.config), Clock(), asked)
+    item.stash[SERVERS] = servers
+    yield servers
+    with _plainly(item):
+        servers.close()
+
+
+@pytest.fixture
+def imds_server(request: pytest.FixtureRequest, _imds_servers: ServerFactory) -> ImdsServer:
     """A local HTTP server that answers as the Azure Instance Metadata Service, for a VM of this test's own.
 
     An ``ImdsServer``, which is a ``pytest_httpserver.HTTPServer``: ``url`` is where it
@@ -116,21 +135,20 @@ def imds_server(request: pytest.FixtureRequest) -> Iterator[ImdsServer]:
     markers ``imds_vm`` and ``imds`` say what it shall be like. When the test ends,
     whatever went wrong inside the server fails it.
     """
-    from pytest_imds import markers
-    from pytest_imds.server import ImdsServer
+    with _plainly(request.node):
+        return _imds_servers.first()
 
-    item = request.node
-    with _plainly(item):
-        asked = markers.asked(item)
-        server = ImdsServer(
-            asked.profile, seed=asked.seed, shared=_shared(request.config), **asked.server, **asked.knobs
-        )
-    item.stash[VM_TOLD] = f"VM: profile {server.vm.profile}, name {server.vm.name}"
-    server.start()
-    yield server
-    server.release()
-    with _plainly(item):
-        server.check()
+
+@pytest.fixture
+def make_imds_server(_imds_servers: ServerFactory) -> ServerFactory:
+    """Starts further servers, each for a VM of its own, or a fleet of them: a ``ServerFactory``.
+
+    ``make_imds_server("windows", location="westeurope")`` returns an ``ImdsServer``, and
+    ``make_imds_server("scale-set", count=3)`` a list of three whose VMs belong together. The
+    marker ``imds`` says what the service is like; when the test ends, whatever went wrong
+    inside a server fails it.
+    """
+    return _imds_servers
 
 
 @pytest.fixture

@@ -2,54 +2,33 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from http import HTTPStatus
 from random import Random
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
 from pytest_httpserver import HTTPServer, HTTPServerError
 from werkzeug import Request, Response
 from werkzeug.exceptions import BadRequest, HTTPException
 
+from pytest_imds import wsgi
 from pytest_imds.clock import Clock
-from pytest_imds.connection import SilentError
 from pytest_imds.errors import ImdsServerError
+from pytest_imds.events.fleet import Fleet
+from pytest_imds.events.scheduled import ScheduledEvents
 from pytest_imds.host import Host
 from pytest_imds.listener import ADDRESS, Answer, Listener
-from pytest_imds.service import message, replies, versions
+from pytest_imds.service import replies, versions
 from pytest_imds.service.handle import handle
 from pytest_imds.shared import Shared
 from pytest_imds.trust.attestation import Attestation
+from pytest_imds.trust.issuer import TokenIssuer
 from pytest_imds.trust.setting import Setting
 from pytest_imds.vm.model import Vm
 from pytest_imds.vm.provider import generate
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-
-class CompleteResponse(Response):
-    """A response of the service: body and headers are all there, as they go out."""
-
-    def get_wsgi_response(self, environ: dict[str, Any]) -> tuple[Iterable[bytes], str, list[tuple[str, str]]]:
-        """Return it as it is; Werkzeug would look for headers to add or correct."""
-        return cast(list[bytes], self.response), self.status, self.headers.to_wsgi_list()
-
-
-@lru_cache(maxsize=256)
-def _header_name(wsgi_name: str) -> str:
-    return wsgi_name[5:].replace("_", "-").lower()
-
-
-def _has_body(request: Request) -> bool:
-    return "CONTENT_LENGTH" in request.environ or "HTTP_TRANSFER_ENCODING" in request.environ
-
-
-def _broken_off(body: bytes, after: int) -> Iterator[bytes]:
-    if after:
-        yield body[:after]
-    raise SilentError
+# What went wrong, and the requests that met it.
+Problem = tuple[BaseException | str, list[str]]
 
 
 class ImdsServer(HTTPServer):
@@ -68,6 +47,9 @@ class ImdsServer(HTTPServer):
             ``none``, ``html`` or ``wrong``; empty is what the chain has.
         digest_oid: what attested documents call their digest: ``sha256WithRSAEncryption``, as the
             service does, or ``sha256``.
+        identity_v2: whether the service has IMDSv2, which makes certificates of managed identities.
+        fleet: the other VMs that its VM belongs to; None is one that stands alone.
+        clock: the time it lives in, if it has no fleet; a new clock by default.
         port: the port to listen on; 0 is a free one.
         shared: what to share with the servers before and after this one.
         knobs: what the VM shall be like, on top of the profile.
@@ -92,6 +74,9 @@ class ImdsServer(HTTPServer):
         chain: str = "2024",
         aia: str = "",
         digest_oid: str = "sha256WithRSAEncryption",
+        identity_v2: bool = False,
+        fleet: Fleet | None = None,
+        clock: Clock | None = None,
         port: int = 0,
         shared: Shared | None = None,
         **knobs: object,
@@ -99,12 +84,21 @@ class ImdsServer(HTTPServer):
         super().__init__(ADDRESS, port, threaded=True)
         versions.check(newest)
         self._shared = shared or Shared()
-        setting = Setting(chain, aia, digest_oid)
-        vm, clock = generate(self._shared.fake, profile, seed, knobs), Clock()
-        attestation = Attestation(
-            vm, clock, versions.supported(newest)[-1], setting, self._shared.authority, self._base
+        vm = generate(self._shared.fake, profile, seed, knobs, fleet.join() if fleet else None)
+        fleet = fleet or Fleet(clock)
+        setting, last = Setting(chain, aia, digest_oid), versions.supported(newest)[-1]
+        clock, authority = fleet.clock, self._shared.authority
+        self._host = Host(
+            vm=vm,
+            attestation=Attestation(vm, clock, last, setting, authority, self._base),
+            identity=TokenIssuer(vm, clock, Random(f"{seed} tokens"), authority, self._base),
+            events=ScheduledEvents(vm, fleet, Random(f"{seed} events {vm.vm_id}")),
+            clock=clock,
+            random=Random(seed),
+            authority=authority,
+            newest=newest,
+            identity_v2=identity_v2,
         )
-        self._host = Host(vm, attestation, newest, clock, Random(seed))
         self._met_by: list[tuple[BaseException, str]] = []
 
     @property
@@ -121,6 +115,16 @@ class ImdsServer(HTTPServer):
     def attestation(self) -> Attestation:
         """The attested documents of the VM, and the root of trust that they lead to."""
         return self._host.attestation
+
+    @property
+    def identity(self) -> TokenIssuer:
+        """The tokens of the VM's managed identities, and what they are verified with."""
+        return self._host.identity
+
+    @property
+    def events(self) -> ScheduledEvents:
+        """The scheduled events that the VM sees."""
+        return self._host.events
 
     @property
     def clock(self) -> Clock:
@@ -186,15 +190,19 @@ class ImdsServer(HTTPServer):
         Raises:
             ImdsServerError: assertions and exceptions of handlers, requests that broke off.
         """
+        if problems := self.problems():
+            raise ImdsServerError.during_test(problems)
+
+    def problems(self) -> list[Problem]:
+        """Return all that went wrong inside the server, each with the requests that met it, and forget it."""
         problems: list[Exception | str] = [*self.assertions, *self.handler_errors]
         self.clear_assertions()
         self.clear_handler_errors()
-        if problems:
-            requests: dict[int, list[str]] = {}
-            for problem, request in self._met_by:
-                requests.setdefault(id(problem), []).append(request)
-            in_order = sorted(problems, key=lambda problem: [*requests, id(problem)].index(id(problem)))
-            raise ImdsServerError.during_test([(problem, requests.get(id(problem), [])) for problem in in_order])
+        requests: dict[int, list[str]] = {}
+        for problem, request in self._met_by:
+            requests.setdefault(id(problem), []).append(request)
+        in_order = sorted(problems, key=lambda problem: [*requests, id(problem)].index(id(problem)))
+        return [(problem, requests.get(id(problem), [])) for problem in in_order]
 
     def report(self, problem: BaseException, request: str) -> None:
         """Take note of a problem, and of the request that met it."""
@@ -219,7 +227,7 @@ class ImdsServer(HTTPServer):
 
         Releases of pytest-httpserver differ in what theirs takes and returns.
         """
-        if _has_body(request):
+        if wsgi.has_body(request):
             try:
                 request.get_data()
             except OSError as broken:
@@ -262,14 +270,4 @@ class ImdsServer(HTTPServer):
         return answered if isinstance(answered, Response) else Response(answered)
 
     def _imds(self, request: Request) -> Response:
-        environ = request.environ
-        body = request.get_data() if _has_body(request) else b""
-        path = environ["PATH_INFO"].encode("latin-1").decode(errors="replace")
-        headers = {_header_name(name): value for name, value in environ.items() if name[:5] == "HTTP_"}
-        asked = message.Request(environ["REQUEST_METHOD"], path, environ["QUERY_STRING"], headers, body)
-        reply = handle(asked, self._host)
-        status = f"{reply.status} {HTTPStatus(reply.status).phrase}"
-        parts: Iterable[bytes] = [reply.body] if reply.body else []
-        if reply.silent_after is not None:
-            parts = _broken_off(reply.body, reply.silent_after)
-        return CompleteResponse(parts, status, list(reply.headers))
+        return wsgi.response(handle(wsgi.asked(request), self._host), self.clock)

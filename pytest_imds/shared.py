@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 
 class Shared:
-    """A listening socket, a Faker generator and a root of trust, each made on first use.
+    """Listening sockets, a Faker generator and a root of trust, each made on first use.
 
     Args:
         authority_keys: the kind of keys of the certificate authorities, ``rsa`` or ``ec``.
     """
 
     def __init__(self, authority_keys: str = "rsa") -> None:
-        self._listener: Listener | None = None
+        self._listeners: list[Listener] = []
         self._authority_keys = authority_keys
         self._authority: Authority | None = None
         self._making = Lock()  # the first document may be asked for twice at once
@@ -42,12 +42,15 @@ class Shared:
         return self._authority
 
     def listener(self, port: int) -> Listener:
-        """Return the listener, a new one if there is none or a test has stopped it."""
-        if self._listener is None or not self._listener.alive:
-            self._listener = Listener(port)
-        return self._listener
+        """Return a listener that no server has at the moment, a new one if there is none."""
+        for listener in self._listeners:
+            if listener.alive and not listener.attached:
+                return listener
+        self._listeners = [listener for listener in self._listeners if listener.alive]
+        self._listeners.append(Listener(port))
+        return self._listeners[-1]
 
     def close(self) -> None:
         """Stop listening."""
-        if self._listener is not None:
-            self._listener.shutdown()
+        for listener in self._listeners:
+            listener.shutdown()

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from random import Random
+
 from pytest_imds.clock import Clock
+from pytest_imds.events.fleet import Fleet
+from pytest_imds.events.scheduled import ScheduledEvents
 from pytest_imds.host import Host
 from pytest_imds.service.versions import supported
 from pytest_imds.trust.attestation import Attestation
 from pytest_imds.trust.authority import Authority
+from pytest_imds.trust.issuer import TokenIssuer
 from pytest_imds.trust.setting import Setting
 from pytest_imds.vm.model import Vm
 
@@ -22,5 +27,18 @@ def attestation(
     )
 
 
-def host(vm: Vm, newest: str | None = None) -> Host:
-    return Host(vm, attestation(vm, newest=newest), newest)
+def host(
+    vm: Vm, newest: str | None = None, *, fleet: Fleet | None = None, identity_v2: bool = False, seed: int = 0
+) -> Host:
+    fleet = fleet or Fleet()
+    return Host(
+        vm=vm,
+        attestation=attestation(vm, clock=fleet.clock, newest=newest),
+        identity=TokenIssuer(vm, fleet.clock, Random(seed), lambda: AUTHORITY, ADDRESSES.__getitem__),
+        events=ScheduledEvents(vm, fleet, Random(seed)),
+        clock=fleet.clock,
+        random=Random(seed),
+        authority=lambda: AUTHORITY,
+        newest=newest,
+        identity_v2=identity_v2,
+    )

@@ -17,11 +17,6 @@ def answer(request: Request, host: Host) -> Reply:
 
     Source: ``reply``, ``format`` and ``nonce`` in ``fixtures_data/attested.json``.
     """
-    route = request.segments[2:]
-    if route[:1] != ("document",):
-        return replies.error(host, "category-unknown")
-    if len(route) > 1:
-        return replies.error(host, "element-missing")
     nonce = request.parameters.get("nonce")
     if nonce is not None and not is_nonce(nonce):
         return replies.error(host, "nonce")

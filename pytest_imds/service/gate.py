@@ -1,56 +1,88 @@
-"""What every request has to pass before an endpoint sees it.
+"""What every request to an endpoint has to pass before the endpoint sees it.
 
-Each check gives the reply that refuses, or None. Their replies are data, with
-their sources; so is their order (``order-of-checks`` in
-``fixtures_data/behaviour.json``), which ``handle`` follows.
+Each check names the error that refuses the request, or gives None. The errors are data, with their sources; so is
+their order (``order-of-checks`` in ``fixtures_data/behaviour.json``).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from pytest_imds.host import Host
-from pytest_imds.service import replies
-from pytest_imds.service.message import Reply, Request
+from pytest_imds.service import versions
+from pytest_imds.service.endpoints import Endpoint
+from pytest_imds.service.message import Request
+
+Check = Callable[[Request, Host, Endpoint], "str | None"]
 
 
-def head(request: Request, host: Host) -> Reply | None:
-    """Refuse HEAD, wherever it goes."""
-    return replies.error(host, "head") if request.method == "HEAD" else None
+def refusal(request: Request, host: Host, endpoint: Endpoint) -> str | None:
+    """Return the name of the first error that ``request`` meets, as any endpoint has it, or None."""
+    for check in CHECKS:
+        error = check(request, host, endpoint)
+        if error is not None:
+            return error
+    return None
 
 
-def outside(request: Request, host: Host) -> Reply | None:
-    """Refuse what is not below ``/metadata``: the host's web server answers there."""
-    inside = request.segments[:1] and request.segments[0].lower() == "metadata"
-    return None if inside else replies.error(host, "outside-metadata")
-
-
-def metadata_header(request: Request, host: Host) -> Reply | None:
+def metadata_header(request: Request, host: Host, endpoint: Endpoint) -> str | None:
     """Refuse a request without ``Metadata: true``."""
-    sent = request.headers.get("metadata", "")
-    return None if sent.lower() == "true" else replies.error(host, "header-missing")
+    sent = request.headers.get("metadata", "") or request.parameters.get(endpoint.header_parameter, "")
+    if sent.lower() == "true" or request.parameters.get("api-version") in endpoint.header_free_versions:
+        return None
+    return "header-missing"
 
 
-def forwarded(request: Request, host: Host) -> Reply | None:
+def forwarded(request: Request, host: Host, endpoint: Endpoint) -> str | None:
     """Refuse a request that came through a proxy."""
-    return replies.error(host, "forwarded") if "x-forwarded-for" in request.headers else None
+    return "forwarded" if "x-forwarded-for" in request.headers else None
 
 
-def repeated_parameters(request: Request, host: Host) -> Reply | None:
+def repeated_parameters(request: Request, host: Host, endpoint: Endpoint) -> str | None:
     """Refuse a query that names a parameter twice."""
-    repeated = len(request.pairs) != len(request.parameters)
-    return replies.error(host, "parameter-repeated") if repeated else None
+    return "parameter-repeated" if len(request.pairs) != len(request.parameters) else None
 
 
-def verb(request: Request, host: Host) -> Reply | None:
-    """Refuse any verb but GET."""
-    return replies.error(host, "method") if request.method != "GET" else None
+def verb(request: Request, host: Host, endpoint: Endpoint) -> str | None:
+    """Refuse a verb that the endpoint does not take."""
+    return None if request.method in endpoint.methods else "method"
 
 
-def body(request: Request, host: Host) -> Reply | None:
-    """Refuse a body: nothing under ``/metadata`` reads one from a GET."""
-    return replies.error(host, "body-with-get") if request.body else None
+def body(request: Request, host: Host, endpoint: Endpoint) -> str | None:
+    """Refuse a body with a GET: nothing under ``/metadata`` reads it."""
+    return "body-with-get" if request.body and request.method == "GET" else None
 
 
-def response_format(request: Request, host: Host) -> Reply | None:
+def api_version(request: Request, host: Host, endpoint: Endpoint) -> str | None:
+    """Refuse a request without an api-version, or with one that the endpoint does not have."""
+    if endpoint.version_parameter is None:
+        return None
+    version = request.parameters.get(endpoint.version_parameter, "")
+    if version in versions.of(endpoint, host.newest):
+        return None
+    return "version_unsupported" if version else "version_missing"
+
+
+def response_format(request: Request, host: Host, endpoint: Endpoint) -> str | None:
     """Refuse a format that is neither json nor text."""
+    if endpoint.version_parameter is None:
+        return None
     wanted = request.parameters.get("format", "json")
-    return None if wanted.lower() in ("json", "text") else replies.error(host, "format-unknown")
+    return None if wanted.lower() in ("json", "text") else "format-unknown"
+
+
+def element(request: Request, host: Host, endpoint: Endpoint) -> str | None:
+    """Refuse a path below an endpoint whose elements have none."""
+    return "element-missing" if endpoint.route and not endpoint.elements else None
+
+
+CHECKS: tuple[Check, ...] = (
+    metadata_header,
+    forwarded,
+    repeated_parameters,
+    verb,
+    body,
+    api_version,
+    response_format,
+    element,
+)

@@ -2,24 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
-from pytest_imds import data
 from pytest_imds.host import Host
-from pytest_imds.service import attested, gate, instance, replies, versions
+from pytest_imds.service import (
+    attested,
+    endpoints,
+    gate,
+    identity,
+    identity_v2,
+    instance,
+    load_balancer,
+    processor,
+    replies,
+    reprovision,
+    root,
+    scheduled_events,
+)
 from pytest_imds.service.message import Reply, Request
 
-Check = Callable[[Request, Host], "Reply | None"]
-
-AT_THE_DOOR: tuple[Check, ...] = (
-    gate.head,
-    gate.outside,
-    gate.metadata_header,
-    gate.forwarded,
-    gate.repeated_parameters,
-    gate.verb,
-    gate.body,
-)
+ANSWERS: Mapping[str, Callable[[Request, Host], Reply]] = {
+    "": root.answer,
+    "versions": root.listed,
+    "instance": instance.answer,
+    "attested/document": attested.answer,
+    "identity/oauth2/token": identity.token,
+    "identity/info": identity.info,
+    "identity/getplatformmetadata": identity_v2.platform_metadata,
+    "identity/issuecredential": identity_v2.credential,
+    "scheduledevents": scheduled_events.answer,
+    "loadbalancer": load_balancer.answer,
+    "THIM/amd/certification": processor.answer,
+    "reprovisiondata": reprovision.answer,
+}
 
 
 def handle(request: Request, host: Host) -> Reply:
@@ -27,35 +42,17 @@ def handle(request: Request, host: Host) -> Reply:
 
     Source: ``order-of-checks`` in ``fixtures_data/behaviour.json``.
     """
-    delivered = host.attestation.deliveries.at(request.path)
-    if delivered is not None and request.method == "GET":
-        return replies.delivery(host, delivered)
-    for check in AT_THE_DOOR:
-        refused = check(request, host)
-        if refused is not None:
-            return refused
-    category = request.segments[1] if len(request.segments) > 1 else ""
-    if category == "versions":
-        return versions.answer(request, host)
-    since = data.read("categories").get(category, {"since": ""})["since"]
-    refused = versions.refusal(request, host, since) or gate.response_format(request, host)
-    if refused is not None:
-        return refused
-    if category == "instance":
-        return instance.answer(request, host)
-    if category == "attested":
-        return attested.answer(request, host)
-    if not category:
-        return root(request, host)
-    return replies.error(host, "category-unknown")
-
-
-def root(request: Request, host: Host) -> Reply:
-    """Answer ``/metadata`` itself.
-
-    Source: ``root`` in ``fixtures_data/behaviour.json``.
-    """
-    wants_text = request.parameters.get("format", "").lower() == "text"
-    if wants_text and versions.era(host.newest)["root_listing"]:
-        return replies.text(host, "instance/")
-    return replies.error(host, "category-unknown")
+    if request.method == "GET" and (published := host.published(request.path)) is not None:
+        return replies.delivery(host, published)
+    if request.method == "HEAD":
+        return replies.error(host, "head")
+    top, *below = request.segments or ("",)
+    if top.lower() != "metadata":
+        return replies.error(host, "outside-metadata")
+    endpoint = endpoints.find(tuple(below))
+    if endpoint is None or not host.has(endpoint.asked_for):
+        return replies.error(host, "category-unknown")
+    error = gate.refusal(request, host, endpoint)
+    if error is not None:
+        return replies.refusal(request, host, endpoint, error)
+    return ANSWERS[endpoint.path](request, host)

@@ -60,10 +60,12 @@ class Reply:
     """An HTTP reply; ``headers`` are all that are sent, in order.
 
     ``silent_after`` is how many bytes of the body are sent before nothing more
-    comes; with 0 not even the head is sent. None is all of them.
+    comes; with 0 not even the head is sent. None is all of them. ``held_until`` is the service's
+    time before which nothing is sent.
     """
 
     status: int
     headers: tuple[tuple[str, str], ...]
     body: bytes = b""
     silent_after: int | None = None
+    held_until: float = 0

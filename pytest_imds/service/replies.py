@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timezone
 from email.utils import format_datetime
 from functools import lru_cache
@@ -10,9 +13,14 @@ from typing import Any
 from pytest_imds import data
 from pytest_imds.guid import guid
 from pytest_imds.host import Host
-from pytest_imds.service.message import Reply
+from pytest_imds.service import versions
+from pytest_imds.service.endpoints import Endpoint
+from pytest_imds.service.message import Reply, Request
 from pytest_imds.tree import compact
 from pytest_imds.trust.deliveries import Delivery
+
+# Where a body says what was asked; JSON has braces of its own.
+PLACE = re.compile(r"\{([a-z_]+)\}")
 
 
 def json_text(host: Host, written: str) -> Reply:
@@ -25,25 +33,49 @@ def text(host: Host, value: str) -> Reply:
     return _reply(host, "imds", 200, _content_type("text"), value.encode())
 
 
-def error(host: Host, name: str, newest_versions: list[str] | None = None) -> Reply:
+def held(reply: Reply, until: float) -> Reply:
+    """Keep a reply back until the service's time is ``until``."""
+    return replace(reply, held_until=until)
+
+
+def refusal(request: Request, host: Host, endpoint: Endpoint, error_of_any: str) -> Reply:
+    """Answer with an error of the gate, in the words of the endpoint or of the service's time."""
+    name = endpoint.error(error_of_any)
+    parameter = "format" if error_of_any == "format-unknown" else str(endpoint.version_parameter)
+    return error(
+        host,
+        versions.era(host.newest).get(name, name),
+        path=request.path,
+        method=request.method,
+        parameter=parameter,
+        value=request.parameters.get(parameter, ""),
+    )
+
+
+def error(host: Host, name: str, **values: str) -> Reply:
     """Answer with the error ``name`` of ``fixtures_data/errors.json``, which has its source.
 
     Args:
         host: what answers.
         name: the key in the data.
-        newest_versions: what goes into the bodies that name them.
+        values: what goes into the bodies that have a place for it, by its name.
     """
     row: dict[str, Any] = data.read("errors")[name]
-    body = row["body"]
-    if newest_versions is not None:
-        body = body.replace("{newest_versions}", compact(list(newest_versions)))
+    body = PLACE.sub(lambda place: _filled(place[1], host, values), row["body"])
     content = body.encode()
     return _reply(host, row["sender"], row["status"], row["content_type"], content, row.get("content_length"))
 
 
+def _filled(place: str, host: Host, values: Mapping[str, str]) -> str:
+    if place == "newest_versions":
+        count = data.read("api_versions")["newest_versions"]["count"]
+        return compact(list(reversed(versions.supported(host.newest)[-count:])))
+    return compact(values[place])[1:-1]  # it stands inside a JSON string
+
+
 def delivery(host: Host, delivered: Delivery) -> Reply:
-    """Answer with an issuer's certificate, or what a test put in its place."""
-    reply = _reply(host, "issuer-certificates", delivered.status, delivered.content_type, delivered.body())
+    """Answer with what other services than IMDS publish: issuers' certificates, the keys that sign tokens."""
+    reply = _reply(host, delivered.sender, delivered.status, delivered.content_type, delivered.body())
     headers = (*reply.headers, *([("Location", delivered.location)] if delivered.location else []))
     return Reply(reply.status, headers, reply.body, delivered.silent_after)
 

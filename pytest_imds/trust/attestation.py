@@ -238,7 +238,7 @@ class Attestation:
 
     def _version(self, asked: str | None) -> str:
         version = self._newest if asked is None else asked
-        since = data.read("categories")["attested"]["since"]
+        since = data.read("endpoints")["attested/document"]["since"]
         known = [row["version"] for row in data.read("api_versions")["versions"]]
         attested = [one for one in known if since <= one <= self._newest]
         if not attested:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.hashes import HashAlgorithm
@@ -9,7 +11,9 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from pytest_imds.trust.certificate import Certificate, PrivateKey, write
 
-LEAF_KEY, FORGER_KEY = "leaf", "forger"
+LEAF_KEY, FORGER_KEY, TOKEN_KEY = "leaf", "forger", "token"
+# Who signs documents and tokens has RSA keys whatever the authorities have.
+RSA_KEYS = (LEAF_KEY, FORGER_KEY, TOKEN_KEY)
 RSA_BITS, RSA_EXPONENT = 2048, 65537
 # What a fleet of a session's tests needs at a time; one is about two kilobytes.
 LEAVES_KEPT = 512
@@ -23,8 +27,8 @@ class Authority:
     Keys exist in memory alone, for as long as the session.
 
     Args:
-        keys: ``rsa``, or ``ec`` for authorities that are quicker to make; who signs
-            documents has an RSA key in either case, as the service does.
+        keys: ``rsa``, or ``ec`` for authorities that are quicker to make; who signs documents and
+            tokens has an RSA key in either case, as the service does.
     """
 
     def __init__(self, keys: str = "rsa") -> None:
@@ -32,6 +36,7 @@ class Authority:
         self._keys: dict[str, PrivateKey] = {}
         self._leaves: dict[tuple[Certificate, Certificate], bytes] = {}
         self._issuers: dict[tuple[Certificate, Certificate], bytes] = {}
+        self._kept: dict[str, bytes] = {}
 
     def certificate(self, path: Path) -> bytes:
         """Return the first certificate of ``path`` in DER, issued by the second, or by itself if it is the last.
@@ -48,18 +53,23 @@ class Authority:
 
     def sign(self, key: str, content: bytes, digest: HashAlgorithm) -> bytes:
         """Return the RSA signature of ``content``, PKCS #1 v1.5, by the key of that name."""
-        private = self._key(key)
-        assert isinstance(private, rsa.RSAPrivateKey)  # noqa: S101 - _key sees to it
+        private = self.key(key)
+        assert isinstance(private, rsa.RSAPrivateKey)  # noqa: S101 - the keys that sign are RSA keys
         return private.sign(content, PKCS1v15(), digest)
 
-    def _write(self, certificate: Certificate, issuer: Certificate) -> bytes:
-        return write(certificate, self._key(certificate.key), issuer, self._key(issuer.key))
-
-    def _key(self, name: str) -> PrivateKey:
+    def key(self, name: str) -> PrivateKey:
+        """Return the key of that name; the first call makes it."""
         return self._keys.get(name) or self._keys.setdefault(name, self._new(name))
 
+    def kept(self, name: str, make: Callable[[], bytes]) -> bytes:
+        """Return what ``make`` returned the first time, for as long as the session."""
+        return self._kept.get(name) or self._kept.setdefault(name, make())
+
+    def _write(self, certificate: Certificate, issuer: Certificate) -> bytes:
+        return write(certificate, self.key(certificate.key), issuer, self.key(issuer.key))
+
     def _new(self, name: str) -> PrivateKey:
-        if self._kind == "ec" and name not in (LEAF_KEY, FORGER_KEY):
+        if self._kind == "ec" and name not in RSA_KEYS:
             return ec.generate_private_key(ec.SECP384R1())
         return rsa.generate_private_key(RSA_EXPONENT, RSA_BITS)
 

@@ -1,4 +1,4 @@
-"""What the test's server delivers besides metadata: the certificates of issuers."""
+"""What the test's server delivers besides metadata: the certificates of issuers, the keys that sign tokens."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pytest_imds.errors import AttestationHostError, AttestationIntermediateErro
 
 @dataclass(frozen=True)
 class Delivery:
-    """What a URL of an issuer's certificate answers.
+    """What a URL outside ``/metadata`` answers.
 
     Attributes:
         body: makes it when it is asked for.
@@ -22,6 +22,7 @@ class Delivery:
         location: where a redirect leads.
         silent_after: how many bytes of the body are sent before nothing more comes; with 0 not
             even the head is sent. None is all of them.
+        sender: who answers, by its name in ``fixtures_data/senders.json``.
     """
 
     body: Callable[[], bytes]
@@ -29,6 +30,7 @@ class Delivery:
     content_type: str = data.read("attested")["issuer-certificates"]["content_type"]
     location: str = ""
     silent_after: int | None = None
+    sender: str = "issuer-certificates"
 
 
 class Deliveries:

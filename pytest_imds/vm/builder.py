@@ -6,23 +6,18 @@ import re
 from base64 import b64encode
 from dataclasses import dataclass
 from functools import cached_property
+from random import Random
 from typing import TYPE_CHECKING, Any
 
 from pytest_imds import data
+from pytest_imds.errors import ImdsUsageError
 from pytest_imds.guid import guid
-from pytest_imds.vm import addresses, catalogue
+from pytest_imds.vm import addresses, catalogue, disks, services
+from pytest_imds.vm.identity import Identity
 from pytest_imds.vm.model import ExtendedLocation, OsProfile, Plan, PublicKey, SecurityProfile, Vm
+from pytest_imds.vm.network import Interface
 from pytest_imds.vm.profiles import Knobs
-from pytest_imds.vm.storage import (
-    DataDisk,
-    DiffDiskSettings,
-    ImageReference,
-    ManagedDisk,
-    OsDisk,
-    Reference,
-    ResourceDisk,
-    StorageProfile,
-)
+from pytest_imds.vm.storage import ImageReference, Reference, ResourceDisk, StorageProfile
 
 if TYPE_CHECKING:
     from faker import Generator
@@ -30,33 +25,53 @@ if TYPE_CHECKING:
 ROLES = ("api", "app", "db", "web")
 ENVIRONMENTS = ("dev", "test", "prod")
 NOT_A_LETTER = re.compile(r"[^a-z]")
+# No two VMs have the same.
+OF_ONE_VM = ("name", "vm_id", "computer_name")
 BASE_36 = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
-def build(knobs: Knobs, fake: Generator) -> Vm:
+def build(knobs: Knobs, fake: Generator, member: int | None = None) -> Vm:
     """Return a VM that is as ``knobs`` ask, and for the rest as ``fake`` has it.
+
+    Args:
+        knobs: what is asked.
+        fake: the source of chance.
+        member: which VM of a fleet it is, from 0 on; None is one that stands alone.
 
     Raises:
         ImdsUsageError: the knobs ask for what no Azure VM is.
     """
-    return _Builder(knobs, fake).vm()
+    if member is not None:
+        for name in OF_ONE_VM:
+            if getattr(knobs, name) is not None:
+                raise ImdsUsageError.wrong_value(
+                    f"the knob {name}", getattr(knobs, name), "left out: each VM of a fleet has its own"
+                )
+    return _Builder(knobs, fake, Random(fake.random.getrandbits(64) + (member or 0)), member).vm()
 
 
 @dataclass
 class _Builder:
-    """Each part is made once, when another part asks for it."""
+    """Each part is made once, when another part asks for it.
+
+    What the VMs of a fleet share comes from ``fake``, which gives each of them
+    the same; what is a VM's own comes from ``own`` or is counted on from its place.
+    """
 
     knobs: Knobs
     fake: Generator
+    own: Random
+    member: int | None
 
     def vm(self) -> Vm:
         knobs, random = self.knobs, self.fake.random
         location, region = catalogue.region(knobs, random)
-        zone = catalogue.zone(knobs, location, region, random)
+        alone = self.member is None
+        zone = catalogue.zone(knobs, location, region, random) if alone or knobs.zone is not None else ""
         edge_zone = catalogue.edge_zone(knobs, location, region, random)
         size, limits = catalogue.size(knobs, self.image["os_disk_size_gb"], random)
         return Vm(
-            vm_id=knobs.vm_id or guid(self.fake.random),
+            vm_id=knobs.vm_id or guid(self.own),
             name=self.name,
             location=location,
             vm_size=size,
@@ -73,20 +88,44 @@ class _Builder:
             user_data=self.user_data,
             os_profile=self.os_profile,
             public_keys=self.public_keys,
-            storage_profile=self.storage_profile(limits["resource_disk_mib"]),
+            storage_profile=StorageProfile(
+                os_disk=disks.os_disk(knobs, self.name, self.image, self.azure_id, self.own),
+                data_disks=disks.data_disks(knobs, self.name, self.azure_id, random),
+                image_reference=self.image_reference,
+                resource_disk=ResourceDisk(limits["resource_disk_mib"]),
+            ),
             security_profile=self.security_profile,
-            interfaces=addresses.interfaces(knobs, random),
+            interfaces=self.interfaces,
             zone=zone,
             physical_zone=f"{location}-AZ0{zone}" if zone else "",
             extended_location=ExtendedLocation(edge_zone, "EdgeZone") if edge_zone else ExtendedLocation(),
-            platform_fault_domain=0 if zone else random.randrange(3),
-            platform_update_domain=0 if zone else random.randrange(5),
+            platform_fault_domain=0 if zone else (random.randrange(3) + self.place) % 3,
+            platform_update_domain=0 if zone else (random.randrange(5) + self.place) % 5,
             placement_group_id=guid(self.fake.random) if self.uniform else "",
             vm_scale_set_name=self.scale_set,
             virtual_machine_scale_set=Reference(self.scale_set_id) if self.flexible else Reference(),
             priority=knobs.priority,
             eviction_policy=knobs.eviction_policy or ("Deallocate" if knobs.priority == "Spot" else ""),
             classic=knobs.classic,
+            tenant_id=knobs.tenant_id or guid(random),
+            identities=[] if knobs.classic else self.identities,
+            load_balancer=services.load_balancer(knobs, self.interfaces[0], random, self.place),
+        )
+
+    @cached_property
+    def place(self) -> int:
+        return self.member or 0
+
+    @cached_property
+    def interfaces(self) -> list[Interface]:
+        return addresses.interfaces(self.knobs, self.fake.random, self.own, self.place)
+
+    @cached_property
+    def identities(self) -> list[Identity]:
+        # The identities of a uniform scale set are the set's, and all its VMs have them.
+        own = self.fake.random if self.uniform else self.own
+        return services.identities(
+            self.knobs, self.subscription_id, self.resource_group_name, self.word, own, self.fake.random
         )
 
     @cached_property
@@ -129,7 +168,7 @@ class _Builder:
     @cached_property
     def instance_id(self) -> int:
         wanted = self.knobs.instance_id
-        return int(self.fake.random.randrange(40)) if wanted is None else wanted
+        return (int(self.fake.random.randrange(40)) if wanted is None else wanted) + self.place
 
     @cached_property
     def name(self) -> str:
@@ -138,8 +177,9 @@ class _Builder:
         if self.uniform:
             return f"{self.scale_set}_{self.instance_id}"
         if self.flexible:
-            return f"{self.scale_set}_{self.fake.random.getrandbits(32):08x}"
-        return f"{self.word}-{self.fake.random.choice(ROLES)}-{self.fake.random.randrange(1, 100):02d}"
+            return f"{self.scale_set}_{self.own.getrandbits(32):08x}"
+        number = self.fake.random.randrange(1, 100) + self.place
+        return f"{self.word}-{self.fake.random.choice(ROLES)}-{number:02d}"
 
     @cached_property
     def computer_name(self) -> str:
@@ -148,7 +188,7 @@ class _Builder:
         if self.uniform:
             return f"{self.scale_set[:9]}{_base_36(self.instance_id):0>6}"
         if self.flexible:
-            return f"{self.scale_set[:9]}{_base_36(self.fake.random.randrange(36**6)):0>6}"
+            return f"{self.scale_set[:9]}{_base_36(self.own.randrange(36**6)):0>6}"
         return self.name[:15].rstrip("-") if self.image["os_type"] == "Windows" else self.name
 
     def azure_id(self, kind: str, name: str) -> str:
@@ -240,36 +280,6 @@ class _Builder:
             security_type=self.knobs.security_type,
             virtual_tpm_enabled=secured,
         )
-
-    def storage_profile(self, resource_disk_mib: int) -> StorageProfile:
-        local = self.knobs.ephemeral_os_disk
-        name = f"{self.name}_OsDisk_1_{self.fake.random.getrandbits(128):032x}"
-        os_disk = OsDisk(
-            name=name,
-            os_type=self.image["os_type"],
-            disk_size_gb=self.image["os_disk_size_gb"],
-            caching="ReadOnly" if local else "ReadWrite",
-            managed_disk=self._managed_disk(name, "Standard_LRS" if local else "Premium_LRS"),
-            diff_disk_settings=DiffDiskSettings("Local" if local else ""),
-        )
-        return StorageProfile(
-            os_disk=os_disk,
-            data_disks=[self._data_disk(lun) for lun in range(self.knobs.data_disks)],
-            image_reference=self.image_reference,
-            resource_disk=ResourceDisk(resource_disk_mib),
-        )
-
-    def _data_disk(self, lun: int) -> DataDisk:
-        name = f"{self.name}_DataDisk_{lun}"
-        return DataDisk(
-            lun=lun,
-            name=name,
-            disk_size_gb=self.fake.random.choice((32, 64, 128, 256, 512, 1024)),
-            managed_disk=self._managed_disk(name, self.fake.random.choice(("Premium_LRS", "StandardSSD_LRS"))),
-        )
-
-    def _managed_disk(self, name: str, account_type: str) -> ManagedDisk:
-        return ManagedDisk(id=self.azure_id("disks", name), storage_account_type=account_type)
 
 
 def _base_36(number: int) -> str:

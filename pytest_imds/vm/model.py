@@ -18,6 +18,8 @@ from pytest_imds import data
 from pytest_imds.tree import Json
 from pytest_imds.vm import overrides as raw
 from pytest_imds.vm import projection
+from pytest_imds.vm.identity import Identity
+from pytest_imds.vm.load_balancer import LoadBalancer
 from pytest_imds.vm.network import Interface
 from pytest_imds.vm.storage import Reference, StorageProfile
 
@@ -83,6 +85,10 @@ class Vm:
     What IMDS has under ``compute`` is here; what it has under
     ``network.interface`` is in ``interfaces``. Any attribute may be assigned
     while a test runs: the next request shows it.
+
+    What other paths than ``/metadata/instance`` show: ``tenant_id``, a GUID, and ``identities``
+    (managed identity), ``load_balancer``, and ``reprovision_data``, the text of
+    ``/metadata/reprovisiondata``; while that is empty, the path answers 404.
     """
 
     vm_id: str
@@ -131,6 +137,10 @@ class Vm:
     has_custom_data: bool = False
     pps_type: str = "None"
     classic: bool = False
+    tenant_id: str = ""
+    identities: list[Identity] = field(default_factory=list)
+    load_balancer: LoadBalancer = field(default_factory=LoadBalancer)
+    reprovision_data: str = ""
     profile: str = "linux"
     seed: int | str = 0
     overrides: dict[str, Json] = field(default_factory=dict)

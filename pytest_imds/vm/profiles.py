@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from types import NoneType
 from typing import Any
 
 from pytest_imds import data
@@ -55,8 +56,24 @@ class Knobs:
     data_disks: int = _knob("how many data disks", COUNT, default=0)
     nics: int = _knob("how many network interfaces", COUNT, default=1)
     ipv6: bool = _knob("an IPv6 address too", FLAG, default=False)
-    public_ip: str = _knob("a public address: IMDS shows one of the Basic SKU alone", TEXT, "", "basic", default="")
+    public_ip: str = _knob(
+        "a public address: /metadata/instance shows the Basic SKU, /metadata/loadbalancer the Standard SKU",
+        TEXT,
+        *("", "basic", "standard"),
+        default="",
+    )
+    load_balancer: str = _knob(
+        "a load balancer before the VM: with inbound and outbound rules, or a gateway",
+        TEXT,
+        *("", "standard", "gateway"),
+        default="",
+    )
     classic: bool = _knob("created with the classic deployment model", FLAG, default=False)
+    tenant_id: str | None = _knob("the tenant, a GUID", TEXT)
+    identity: str | None = _knob(
+        "the system-assigned managed identity; None for a VM without", (str, NoneType), "system", default="system"
+    )
+    user_identities: int = _knob("how many user-assigned managed identities", COUNT, default=0)
 
 
 def names() -> tuple[str, ...]:
@@ -85,9 +102,9 @@ def resolve(profile: str, knobs: Mapping[str, object]) -> Knobs:
 def _check(name: str, value: object, knob: Mapping[str, Any]) -> None:
     accepts, choices = knob["accepts"], knob["choices"]
     if not isinstance(value, accepts) or (isinstance(value, bool) and bool not in accepts):
-        kinds = " or ".join(kind.__name__ for kind in accepts)
+        kinds = " or ".join("None" if kind is NoneType else kind.__name__ for kind in accepts)
         raise ImdsUsageError.wrong_value(f"the knob {name}", value, f"{knob['about']} ({kinds})")
-    if choices and value not in choices:
+    if choices and value not in choices and value is not None:
         raise ImdsUsageError.unknown(f"value of the knob {name}", value, choices)
     if accepts is COUNT and isinstance(value, int) and value < 0:
         raise ImdsUsageError.wrong_value(f"the knob {name}", value, f"{knob['about']}: 0 or more")

@@ -42,9 +42,11 @@ def generator() -> Generator:
     return fake
 
 
-def generate(fake: Generator, profile: str, seed: int | str, knobs: Mapping[str, object]) -> Vm:
-    """Return the VM that ``seed`` stands for."""
+def generate(
+    fake: Generator, profile: str, seed: int | str, knobs: Mapping[str, object], member: int | None = None
+) -> Vm:
+    """Return the VM that ``seed`` stands for; of a fleet, the one that is ``member``, counted from 0."""
     fake.seed_instance(seed)
-    vm = build(profiles.resolve(profile, knobs), fake)
+    vm = build(profiles.resolve(profile, knobs), fake, member)
     vm.profile, vm.seed = profile, seed
     return vm

@@ -1,0 +1,1 @@
+"""Coming maintenance: scheduled events, and the VMs that see them."""

@@ -1,0 +1,96 @@
+"""The servers of a test: one, several, or a fleet whose VMs belong together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, overload
+
+from pytest_imds.asked import Asked
+from pytest_imds.clock import Clock
+from pytest_imds.errors import ImdsServerError, ImdsUsageError
+from pytest_imds.events.fleet import Fleet
+from pytest_imds.server import ImdsServer
+from pytest_imds.shared import Shared
+
+
+class ServerFactory:
+    """Makes servers that live as long as the test, in one time.
+
+    Args:
+        shared: what servers share.
+        clock: their time.
+        asked: what the test asks of them.
+    """
+
+    def __init__(self, shared: Shared, clock: Clock, asked: Asked) -> None:
+        self._shared = shared
+        self._clock = clock
+        self._asked = asked
+        self._calls = 0
+        self.started: list[ImdsServer] = []
+
+    def first(self) -> ImdsServer:
+        """Start the server that a test has by the fixture ``imds_server``.
+
+        Raises:
+            ImdsUsageError: as ``ImdsServer``.
+        """
+        asked = self._asked
+        return self._start(asked.profile, None, {"seed": asked.seed, **asked.server, **asked.knobs})
+
+    @overload
+    def __call__(self, profile: str | None = None, *, count: None = None, **options: Any) -> ImdsServer: ...
+
+    @overload
+    def __call__(self, profile: str | None = None, *, count: int, **options: Any) -> list[ImdsServer]: ...
+
+    def __call__(
+        self, profile: str | None = None, *, count: int | None = None, **options: Any
+    ) -> ImdsServer | list[ImdsServer]:
+        """Start a server, or a fleet of them.
+
+        Args:
+            profile: what kind of VM it is; the ini option ``imds_profile`` by default.
+            count: how many VMs the fleet has; None is one VM that stands alone. With a scale set they are
+                its instances. They share their group, image, size, subnet and scheduled events, and have ids,
+                names, addresses and fault domains of their own.
+            options: what else ``ImdsServer`` takes: knobs, ``newest``, ``seed`` ...
+
+        Returns:
+            The server, or with ``count`` a list of them.
+
+        Raises:
+            ImdsUsageError: as ``ImdsServer``; or ``count`` is not 1 or more.
+        """
+        self._calls += 1
+        asked = self._asked
+        wanted = {"seed": f"{asked.seed}:{self._calls}", **asked.server, **asked.of_all, **options}
+        kind = asked.usual_profile if profile is None else profile
+        if count is None:
+            return self._start(kind, None, wanted)
+        if not _is_count(count):
+            raise ImdsUsageError.wrong_value("count", count, "how many VMs the fleet has: 1 or more")
+        fleet = Fleet(self._clock)
+        return [self._start(kind, fleet, wanted) for _ in range(count)]
+
+    def close(self) -> None:
+        """Stop what was started, the last first, and raise what went wrong inside, all of it in one message.
+
+        Raises:
+            ImdsServerError: as ``ImdsServer.check``.
+        """
+        for server in reversed(self.started):
+            server.release()
+        problems = [problem for server in self.started for problem in server.problems()]
+        if problems:
+            raise ImdsServerError.during_test(problems)
+
+    def _start(self, profile: str, fleet: Fleet | None, wanted: Mapping[str, Any]) -> ImdsServer:
+        server = ImdsServer(profile, clock=self._clock, fleet=fleet, shared=self._shared, **wanted)
+        server.start()
+        self.started.append(server)
+        return server
+
+
+def _is_count(count: Any) -> bool:
+    return isinstance(count, int) and not isinstance(count, bool) and count > 0
