@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from cells import code, life, plain, table
@@ -24,10 +26,15 @@ FILES = {
     "behaviour": ("Behaviour", "the rules that routes, formats, headers and connections follow"),
     "senders": ("Senders", "who answers: the response headers of IMDS and of the host's web server"),
     "api_versions": ("Api-versions", "the api-versions, and how the service worded its refusals over the years"),
-    "categories": ("Categories", "the api-version that each path under `/metadata` came with"),
+    "endpoints": ("Endpoints", "the paths under `/metadata`: verbs, api-versions, wordings of their own"),
     "schema": ("Fields", "every field of `/metadata/instance`: since when, until when, from which attribute"),
     "attested": ("Attested documents", "what attested documents say, and how they are written and signed"),
     "chains": ("Attested documents", "the authorities that sign attested documents"),
+    "identity": ("Managed identity", "which identity answers, and what tokens say"),
+    "events": ("Scheduled events", "what events are shown, and what becomes of them"),
+    "loadbalancer": ("Load balancer", "public addresses and rules, and how they are written"),
+    "confidential": ("Confidential and pre-provisioned VMs", "the certificate of the processor of a confidential VM"),
+    "reprovision": ("Confidential and pre-provisioned VMs", "what a pre-provisioned VM is told"),
     "profiles": ("Catalogue", "the kinds of VM a test can ask for"),
     "clouds": ("Catalogue", "the clouds, their regions, availability zones and edge zones"),
     "sizes": ("Catalogue", "VM sizes and what they allow"),
@@ -36,6 +43,10 @@ FILES = {
     "ssh_keys": ("Catalogue", "public keys for generated VMs"),
     "forgeries": ("Catalogue", "forged attested documents, and what a verifier must check"),
 }
+
+# The files whose facts say in a sentence what they are.
+RULES = ("behaviour", "attested", "chains", "identity", "events", "loadbalancer", "confidential", "reprovision")
+LEFT_OUT = Path(__file__).with_name("left_out.json")
 
 
 @dataclass(frozen=True)
@@ -63,8 +74,6 @@ def facts() -> Iterator[Fact]:
         raise SystemExit(f"FILES and fixtures_data disagree about: {', '.join(sorted(unknown))}")
     for name, row in data.read("errors").items():
         yield _fact("errors", name, f"{row['status']}, {_body(row['body'])}: {plain(row['when'])}", row)
-    for name, row in data.read("behaviour").items():
-        yield _fact("behaviour", name, plain(row["rule"]), row)
     for name, row in data.read("senders").items():
         yield _fact("senders", name, f"{', '.join(row['headers'])}; {code('Server: ' + row['server'])}", row)
     versions = data.read("api_versions")
@@ -74,14 +83,13 @@ def facts() -> Iterator[Fact]:
     yield _fact("api_versions", "newest-versions", f"names {count['count']} api-versions", count)
     for row in versions["eras"]:
         yield _fact("api_versions", f"{row['newest']} and later", _era(row), row)
-    for name, row in data.read("categories").items():
-        yield _fact("categories", f"/metadata/{name}", f"since {row['since']}", row)
+    for name, row in data.read("endpoints").items():
+        yield _fact("endpoints", f"/metadata/{name}".rstrip("/"), _endpoint(row), row)
     for name, row in data.read("schema").items():
         yield _fact("schema", name, f"{life(row)}; {row['type']}{_note(row)}", row)
-    for name, row in data.read("attested").items():
-        yield _fact("attested", name, plain(row["rule"]), row)
-    for name, row in data.read("chains").items():
-        yield _fact("chains", name, plain(row["about"]), row)
+    for file in RULES:
+        for name, row in data.read(file).items():
+            yield _fact(file, name, plain(row["about" if file == "chains" else "rule"]), row)
     for name in (name for name, (group, _) in FILES.items() if group == "Catalogue"):
         about = data.read(name)["_about"]
         parts = [
@@ -113,6 +121,13 @@ def _era(row: dict[str, Any]) -> str:
     )
 
 
+def _endpoint(row: dict[str, Any]) -> str:
+    versions = f"api-versions {', '.join(row['versions'])}" if "versions" in row else ""
+    since = f"since {row['since']}" if "since" in row else ""
+    verbs = " and ".join(row.get("methods", ["GET"]))
+    return "; ".join(part for part in (plain(row["about"]), verbs, since or versions) if part)
+
+
 def _note(row: dict[str, Any]) -> str:
     return f"; {plain(row['note'])}" if "note" in row else ""
 
@@ -138,6 +153,15 @@ def page() -> str:
         table(
             ("fact", "what pytest-imds does", "what is assumed"),
             [(code(fact.name), fact.what, plain(fact.assumption)) for fact in known if fact.assumption],
+        ),
+    ]
+    left_out = json.loads(LEFT_OUT.read_text(encoding="utf-8"))
+    parts += [
+        "## Left out",
+        "What the service has, or is said to have, and pytest-imds has not.",
+        table(
+            ("what", "why", "source"),
+            [(plain(row["what"]), plain(row["reason"]), plain(row["source"])) for row in left_out.values()],
         ),
     ]
     for group in groups:

@@ -24,10 +24,11 @@ REGIONS = {
         "checks": tables.checks,
         "forgeries": tables.forgeries,
     },
+    "docs/scheduled-events.md": {"event-types": tables.event_types, "event-members": tables.event_members},
     "docs/reference/attestation.md": {"attestation-errors": tables.errors},
     "docs/reference/vm.md": {"profiles": tables.profiles, "knobs": tables.knobs, "attributes": tables.attributes},
     "docs/reference/catalogue.md": {"regions": tables.regions, "sizes": tables.sizes, "images": tables.images},
-    "docs/reference/server.md": {"api-versions": tables.versions},
+    "docs/reference/server.md": {"api-versions": tables.versions, "endpoints": tables.endpoints},
     "fixtures_data/README.md": {"files": tables.files},
 }
 

@@ -100,6 +100,50 @@ def versions() -> str:
     return table(("api-version", "fields it brought"), rows)
 
 
+def event_types() -> str:
+    """Return the table of the types of scheduled events."""
+    rows = data.read("events")["types"]["by_type"].items()
+    head = ("type", "since api-version", "announced", "shown after its start", "`EventSource`", "`Description`")
+    return table(
+        head,
+        [
+            (
+                code(name),
+                row["since"],
+                f"{row['notice_s']} s ahead",
+                f"{row['impact_s']} s",
+                row["source"],
+                row["descriptions"][row["source"]],
+            )
+            for name, row in rows
+        ],
+    )
+
+
+def event_members() -> str:
+    """Return the table of the api-versions of scheduled events, and of what each brought."""
+    events = data.read("events")
+    brought = dict(events["document"]["members"])
+    types = {f"EventType {name}": row["since"] for name, row in events["types"]["by_type"].items()}
+    versions = data.read("endpoints")["scheduledevents"]["versions"]
+    new = {version: [name for name, since in (brought | types).items() if since == version] for version in versions}
+    return table(
+        ("api-version", "what it brought"),
+        [(code(version), ", ".join(code(name) for name in names)) for version, names in new.items()],
+    )
+
+
+def endpoints() -> str:
+    """Return the table of the paths under ``/metadata``."""
+    rows = []
+    for path, row in data.read("endpoints").items():
+        own = ", ".join(row.get("versions", ()))
+        versions = own or (f"{row['since']} and later" if "since" in row else "none")
+        verbs = ", ".join(row.get("methods", ("GET",)))
+        rows.append((code(f"/metadata/{path}".rstrip("/")), plain(row["about"]), verbs, versions))
+    return table(("path", "what it is", "verbs", "api-versions"), rows)
+
+
 def files() -> str:
     """Return the table of the files of the data."""
     return table(("file", "what is in it"), [(code(f"{name}.json"), about) for name, (_, about) in FILES.items()])

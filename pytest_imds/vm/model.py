@@ -160,6 +160,18 @@ class Vm:
         """Put the image on the OS disk anew, which restarts the VM."""
         self.reboot()
 
+    def reprovision(self) -> None:
+        """Tell a VM that was made in advance what it is to become.
+
+        From here on, ``/metadata/reprovisiondata`` answers with the OVF environment of this VM: XML,
+        which is in ``reprovision_data``.
+
+        Source: ``fixtures_data/reprovision.json``.
+        """
+        from pytest_imds.vm import ovf  # few tests need XML
+
+        self.reprovision_data = ovf.environment(self)
+
     @property
     def published_tags(self) -> dict[str, str]:
         """The tags that IMDS shows.

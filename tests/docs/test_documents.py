@@ -223,7 +223,7 @@ def public_names(pytester: pytest.Pytester) -> dict[str, set[str]]:
         page: pytester.runpytest_inprocess(*OTHER_PLUGINS, f"--{page}").stdout.str() for page in ("fixtures", "help")
     }
     return {
-        "fixtures": set(re.findall(r"^(imds_\w+)", told["fixtures"], re.MULTILINE)),
+        "fixtures": set(re.findall(r"^((?:make_)?imds_\w+)", told["fixtures"], re.MULTILINE)),
         "options": set(re.findall(r"^ +(--imds-\w+|imds_\w+)", told["help"], re.MULTILINE)),
         "markers": set(MARKERS),
     }
@@ -231,14 +231,14 @@ def public_names(pytester: pytest.Pytester) -> dict[str, set[str]]:
 
 def test_the_readme_names_what_exists_and_nothing_else(pytester: pytest.Pytester) -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    named = set(re.findall(r"--imds-\w+|\bimds_\w+|(?<=mark\.)imds\b", readme))
+    named = set(re.findall(r"--imds-\w+|\b(?:make_)?imds_\w+|(?<=mark\.)imds\b", readme))
     assert named == set().union(*public_names(pytester).values())
 
 
 @pytest.mark.parametrize("page", ["fixtures", "options", "markers"])
 def test_the_reference_has_what_exists_and_nothing_else(page: str, pytester: pytest.Pytester) -> None:
     text = (DOCS / "reference" / f"{page}.md").read_text(encoding="utf-8")
-    named = set(re.findall(r"^(?:## |\| `)(--imds-\w+|imds\w*)", text, re.MULTILINE))
+    named = set(re.findall(r"^(?:## |\| `)(--imds-\w+|(?:make_)?imds\w*)", text, re.MULTILINE))
     assert named == public_names(pytester)[page]
 
 

@@ -50,6 +50,7 @@ def test_nothing_else_of_the_plugin_is_shown_among_the_fixtures(run: Run) -> Non
         "imds_forgery",
         "imds_server",
         "imds_vm",
+        "make_imds_server",
     ]
 
 
@@ -57,7 +58,7 @@ def test_markers_are_shown_with_their_signatures(run: Run) -> None:
     run("--markers").stdout.fnmatch_lines(
         [
             '@pytest.mark.imds_vm(profile="linux", [*][*]knobs): *',
-            '@pytest.mark.imds([*], newest=None, cloud=None, chain="2024", aia=None, digest_oid="sha256With*"): *',
+            '@pytest.mark.imds([*], newest=None, cloud=None, chain="2024", aia=None, digest_oid="sha256With*", identity_v2=False): *',
             "@pytest.mark.imds_forgeries(only=None, skip=None): *",
         ]
     )

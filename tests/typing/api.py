@@ -20,13 +20,20 @@ from pytest_imds import (
     AttestationError,
     AttestationSignatureError,
     Document,
+    Event,
+    Fleet,
     Forgery,
+    Identity,
     ImdsError,
     ImdsPortError,
     ImdsProvider,
     ImdsServer,
     ImdsServerError,
     ImdsUsageError,
+    LoadBalancer,
+    ScheduledEvents,
+    ServerFactory,
+    TokenIssuer,
     Vm,
 )
 
@@ -171,6 +178,62 @@ def test_mistakes_in_attested_documents_that_a_type_checker_finds(imds_attested:
     FORGERIES["own"] = FORGERIES["sha1"]  # type: ignore[index]
     FORGERIES["sha1"].name = "own"  # type: ignore[misc]
     ImdsServer(chain=2026)  # type: ignore[arg-type]
+
+
+@pytest.mark.imds_vm(identity=None, user_identities=2, tenant_id="")
+@pytest.mark.imds(identity_v2=True)
+def test_managed_identity(imds_server: ImdsServer, imds_vm: Vm) -> None:
+    assert_type(imds_server.identity, TokenIssuer)
+    assert_type(imds_server.identity.issuer, str)
+    assert_type(imds_server.identity.jwks_url, str)
+    assert_type(imds_server.identity.openid_configuration_url, str)
+    assert_type(imds_server.identity.jwks, dict[str, list[dict[str, Any]]])
+    assert_type(imds_server.identity.unknown_resource("https://vault.azure.net", "api://orders"), None)
+    assert_type(imds_vm.identities, list[Identity])
+    assert_type(imds_vm.identities[0].system_assigned, bool)
+    imds_vm.identities.append(Identity(client_id="", object_id="", resource_id=""))
+    imds_vm.tenant_id = ""
+    imds_server.identity.unknown_resource(7)  # type: ignore[arg-type]
+
+
+def test_scheduled_events(imds_server: ImdsServer, imds_vm: Vm) -> None:
+    assert_type(imds_server.events, ScheduledEvents)
+    event = imds_server.events.schedule(
+        "Preempt", resources=[imds_vm, "other"], notice_s=30, source="User", description="", duration_s=5, started=True
+    )
+    assert_type(event, Event)
+    assert_type((event.event_id, event.event_type, event.status), tuple[str, str, str])
+    assert_type(event.resources, tuple[str, ...])
+    assert_type(event.not_before, datetime)
+    assert_type(event.approved, bool)
+    assert_type(event.start(), None)
+    assert_type(event.cancel(), None)
+    assert_type(event.complete(), None)
+    assert_type(imds_server.events.incarnation, int)
+    imds_server.events.first_call_s = 120
+    imds_server.events.empty_body = True
+    imds_server.events.approval_body = "{}"
+    assert_type(imds_server.clock.advance(30), None)
+    imds_server.events.schedule("Preempt", 30)  # type: ignore[call-arg, arg-type]
+    event.approved = True  # type: ignore[misc]
+
+
+def test_several_vms(make_imds_server: ServerFactory) -> None:
+    assert_type(make_imds_server(), ImdsServer)
+    assert_type(make_imds_server("windows", location="westeurope", newest="2020-10-01"), ImdsServer)
+    assert_type(make_imds_server("scale-set", count=3), list[ImdsServer])
+    fleet = Fleet()
+    assert_type([ImdsServer("scale-set", seed=7, fleet=fleet) for _ in range(3)], list[ImdsServer])
+
+
+@pytest.mark.imds_vm(public_ip="standard", load_balancer="gateway")
+def test_a_load_balancer(imds_vm: Vm) -> None:
+    assert_type(imds_vm.load_balancer, LoadBalancer)
+    assert_type(imds_vm.load_balancer.inbound_rules[0].frontend_port, int)
+    assert_type(imds_vm.load_balancer.refuse("internal"), None)
+    imds_vm.load_balancer = LoadBalancer(public_ip_addresses=[])
+    imds_vm.reprovision()
+    assert_type(imds_vm.reprovision_data, str)
 
 
 def takes_pythons_own(value: ValueError, system: OSError, assertion: AssertionError) -> None:

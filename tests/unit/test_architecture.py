@@ -93,8 +93,8 @@ def test_imports_point_down(module: str) -> None:
 
 def test_imports_are_found() -> None:
     """What the tests below rely on: a function's imports count, those for type checkers do not."""
-    assert "pytest_imds.server" in set(imports("plugin"))
-    assert "pytest_imds.server" not in set(imports("plugin", at_import=True))
+    assert "pytest_imds.factory" in set(imports("plugin"))
+    assert "pytest_imds.factory" not in set(imports("plugin", at_import=True))
     assert "pytest_imds.listener" not in set(imports("connection"))
     assert {"pytest_imds.data", "json"} <= set(imports("data")) | set(imports("host")) | set(imports("vm.model"))
 
