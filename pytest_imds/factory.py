@@ -86,7 +86,8 @@ class ServerFactory:
             raise ImdsServerError.during_test(problems)
 
     def _start(self, profile: str, fleet: Fleet | None, wanted: Mapping[str, Any]) -> ImdsServer:
-        server = ImdsServer(profile, clock=self._clock, fleet=fleet, shared=self._shared, **wanted)
+        clock = None if fleet else self._clock
+        server = ImdsServer(profile, fleet=fleet, clock=clock, shared=self._shared, **wanted)
         server.start()
         self.started.append(server)
         return server

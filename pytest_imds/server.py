@@ -13,7 +13,7 @@ from werkzeug.exceptions import BadRequest, HTTPException
 
 from pytest_imds import wsgi
 from pytest_imds.clock import Clock
-from pytest_imds.errors import ImdsServerError
+from pytest_imds.errors import ImdsServerError, ImdsUsageError
 from pytest_imds.events.fleet import Fleet
 from pytest_imds.events.scheduled import ScheduledEvents
 from pytest_imds.host import Host
@@ -83,6 +83,10 @@ class ImdsServer(HTTPServer):
     ) -> None:
         super().__init__(ADDRESS, port, threaded=True)
         versions.check(newest)
+        if not isinstance(identity_v2, bool):
+            raise ImdsUsageError.wrong_value("identity_v2", identity_v2, "True or False")
+        if fleet and clock:
+            raise ImdsUsageError.wrong_value("clock", clock, "left out: a server of a fleet lives in the fleet's time")
         self._shared = shared or Shared()
         vm = generate(self._shared.fake, profile, seed, knobs, fleet.join() if fleet else None)
         fleet = fleet or Fleet(clock)

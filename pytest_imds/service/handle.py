@@ -18,6 +18,7 @@ from pytest_imds.service import (
     reprovision,
     root,
     scheduled_events,
+    versions,
 )
 from pytest_imds.service.message import Reply, Request
 
@@ -50,7 +51,7 @@ def handle(request: Request, host: Host) -> Reply:
     if top.lower() != "metadata":
         return replies.error(host, "outside-metadata")
     endpoint = endpoints.find(tuple(below))
-    if endpoint is None or not host.has(endpoint.asked_for):
+    if endpoint is None or not host.has(endpoint.asked_for) or not versions.exists(endpoint, host.newest):
         return replies.error(host, "category-unknown")
     error = gate.refusal(request, host, endpoint)
     if error is not None:

@@ -36,6 +36,11 @@ def of(endpoint: Endpoint, newest: str | None) -> tuple[str, ...]:
     return _of(endpoint.versions, endpoint.since, endpoint.version_parameter, newest)
 
 
+def exists(endpoint: Endpoint, newest: str | None) -> bool:
+    """Return whether such a service has ``endpoint``: an older one does not know what came later."""
+    return endpoint.version_parameter is None or bool(of(endpoint, newest))
+
+
 @cache
 def _of(own: tuple[str, ...] | None, since: str, parameter: str | None, newest: str | None) -> tuple[str, ...]:
     if own is None:

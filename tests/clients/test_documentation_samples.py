@@ -144,3 +144,37 @@ def test_the_public_address(run: Any, imds_vm: Vm) -> None:
 
 def test_a_vm_without_a_public_address_of_the_basic_sku_shows_none(run: Any) -> None:
     assert run(PUBLIC_IP) == ""
+
+
+@pytest.mark.imds_vm(load_balancer="standard")
+def test_the_load_balancer(run: Any, imds_vm: Vm) -> None:
+    output = run('curl -s -H Metadata:true --noproxy "*" "$URL/metadata/loadbalancer?api-version=2020-10-01"')
+    (rule, _) = json.loads(output)["loadbalancer"]["inboundRules"]
+
+    assert rule["privateIpAddress"] == imds_vm.interfaces[0].ipv4.ip_addresses[0].private_ip_address
+
+
+def test_a_token(run: Any, imds_vm: Vm) -> None:
+    output = run(
+        'curl -s "$URL/metadata/identity/oauth2/token?api-version=2018-02-01'
+        '&resource=https%3A%2F%2Fmanagement.azure.com%2F" -H Metadata:true'
+    )
+    reply = json.loads(output)
+
+    assert (reply["resource"], reply["client_id"]) == (
+        "https://management.azure.com/",
+        imds_vm.identities[0].client_id,
+    )
+
+
+def test_scheduled_events_are_shown_and_approved(run: Any, imds_server: ImdsServer) -> None:
+    event = imds_server.events.schedule("Redeploy", source="User")
+    output = run('curl -s -H Metadata:true "$URL/metadata/scheduledevents?api-version=2020-07-01"')
+    (shown,) = json.loads(output)["Events"]
+    # curl -d sends form data, whatever it is.
+    answer = run(
+        f'curl -s -H Metadata:true -X POST -d \'{{"StartRequests": [{{"EventId": "{shown["EventId"]}"}}]}}\''
+        ' -w "%{http_code}" "$URL/metadata/scheduledevents?api-version=2020-07-01"'
+    )
+
+    assert (answer, event.status, event.approved) == ("200", "Started", True)
