@@ -25,12 +25,17 @@ PLACE = re.compile(r"\{([a-z_]+)\}")
 
 def json_text(host: Host, written: str) -> Reply:
     """Answer 200 with JSON that is written already."""
-    return _reply(host, "imds", 200, _content_type("json"), written.encode())
+    return document(host, written, data.read("behaviour")["json-content-type"]["value"])
 
 
 def text(host: Host, value: str) -> Reply:
     """Answer 200 with bare text."""
-    return _reply(host, "imds", 200, _content_type("text"), value.encode())
+    return document(host, value, data.read("behaviour")["text-content-type"]["value"])
+
+
+def document(host: Host, written: str, content_type: str) -> Reply:
+    """Answer 200 with a document that is written already."""
+    return _reply(host, "imds", 200, content_type, written.encode())
 
 
 def held(reply: Reply, until: float) -> Reply:
@@ -83,10 +88,6 @@ def delivery(host: Host, delivered: Delivery) -> Reply:
 @lru_cache(maxsize=16)
 def _http_date(second: int) -> str:
     return format_datetime(datetime.fromtimestamp(second, tz=timezone.utc), usegmt=True)
-
-
-def _content_type(kind: str) -> str:
-    return str(data.read("behaviour")[f"{kind}-content-type"]["value"])
 
 
 def _reply(

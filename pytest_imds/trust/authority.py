@@ -15,6 +15,8 @@ LEAF_KEY, FORGER_KEY, TOKEN_KEY = "leaf", "forger", "token"
 # Who signs documents and tokens has RSA keys whatever the authorities have.
 RSA_KEYS = (LEAF_KEY, FORGER_KEY, TOKEN_KEY)
 RSA_BITS, RSA_EXPONENT = 2048, 65537
+# What the common name of an authority begins with; its key's name follows.
+TEST = "pytest-imds TEST "
 # What a fleet of a session's tests needs at a time; one is about two kilobytes.
 LEAVES_KEPT = 512
 
@@ -37,6 +39,7 @@ class Authority:
         self._leaves: dict[tuple[Certificate, Certificate], bytes] = {}
         self._issuers: dict[tuple[Certificate, Certificate], bytes] = {}
         self._kept: dict[str, bytes] = {}
+        self._of_vms: dict[str, bytes] = {}
 
     def certificate(self, path: Path) -> bytes:
         """Return the first certificate of ``path`` in DER, issued by the second, or by itself if it is the last.
@@ -64,6 +67,13 @@ class Authority:
     def kept(self, name: str, make: Callable[[], bytes]) -> bytes:
         """Return what ``make`` returned the first time, for as long as the session."""
         return self._kept.get(name) or self._kept.setdefault(name, make())
+
+    def of_vm(self, vm_id: str, make: Callable[[], bytes]) -> bytes:
+        """Return what ``make`` returned the first time for this VM, as long as it is one of the latest."""
+        made = self._of_vms.get(vm_id) or self._of_vms.setdefault(vm_id, make())
+        for oldest in list(self._of_vms)[:-LEAVES_KEPT]:
+            self._of_vms.pop(oldest, None)
+        return made
 
     def _write(self, certificate: Certificate, issuer: Certificate) -> bytes:
         return write(certificate, self.key(certificate.key), issuer, self.key(issuer.key))

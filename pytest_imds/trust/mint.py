@@ -10,7 +10,7 @@ from pytest_imds import data
 from pytest_imds.errors import ImdsUsageError
 from pytest_imds.trust import content
 from pytest_imds.trust.alteration import GOOD, Access, Alteration, Wanted, signer
-from pytest_imds.trust.authority import LEAF_KEY, Authority, Path
+from pytest_imds.trust.authority import LEAF_KEY, TEST, Authority, Path
 from pytest_imds.trust.certificate import (
     COMMON_NAME,
     COUNTRY,
@@ -117,7 +117,7 @@ class Mint:
         names = tuple(data.read("attested")["constraints"]["names"])
         authorities = [
             Certificate(
-                subject=_subject(TEST_NAMES, f"pytest-imds TEST {authority['name']}"),
+                subject=_subject(TEST_NAMES, f"{TEST}{authority['name']}"),
                 key=authority["name"],
                 ca=True,
                 purposes=() if authority is root else purposes,
