@@ -6,7 +6,6 @@ import socket
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from select import select
 from time import sleep
 from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import unquote
@@ -17,7 +16,7 @@ from pytest_imds import data
 from pytest_imds.head import Head, RefusedError, read_head
 
 if TYPE_CHECKING:
-    from pytest_imds.listener import Listener, Owner
+    from pytest_imds.listener import Answer, Listener, Owner
 
 # What is read and thrown away so that a refused client sees the refusal: a
 # socket closed over unread bytes resets the connection.
@@ -36,20 +35,20 @@ class SilentError(Exception):
 
 
 class Held:
-    """A body that is not sent before its time.
+    """A body that is not there before its time.
 
     Args:
-        parts: the body.
         ready: whether it is time.
+        answer: makes the answer, when it is.
     """
 
-    def __init__(self, parts: Iterable[bytes], ready: Callable[[], bool]) -> None:
-        self._parts = parts
+    def __init__(self, ready: Callable[[], bool], answer: Callable[[], Answer]) -> None:
         self.ready = ready
+        self.answer = answer
 
     def __iter__(self) -> Iterator[bytes]:
-        """Give the body."""
-        return iter(self._parts)
+        """Give nothing yet."""
+        return iter(())
 
 
 class Connection:
@@ -104,8 +103,10 @@ class Connection:
         self._begun = False
         try:
             body, status, headers = owner.answer(self._environ(head, stream))
-            if isinstance(body, Held) and not self._wait(body, f"{head.method} {head.target}"):
-                return False
+            while isinstance(body, Held):
+                if not self._wait(body, f"{head.method} {head.target}"):
+                    return False
+                body, status, headers = body.answer()
             return self._send(head, body, status, headers)
         except ClientGoneError:
             raise
@@ -121,15 +122,12 @@ class Connection:
             return False
 
     def _wait(self, held: Held, request: str) -> bool:
-        """Wait until a reply may be sent; the end of the test does not wait for it, nor for a client that has gone."""
+        """Wait until a reply may be sent; the end of the test does not wait for it."""
         self._listener.ends(self)
         while not held.ready():
-            if self.owner is None:
+            if not self._listener.serves(self):
                 return False
-            if select([self._client], [], [], LOOK_AGAIN_S)[0]:
-                if not self._client.recv(1, socket.MSG_PEEK):
-                    return False
-                sleep(LOOK_AGAIN_S)  # the client has sent its next request already
+            sleep(LOOK_AGAIN_S)
         return self._listener.begins(self, request)
 
     def _environ(self, head: Head, stream: BinaryIO) -> dict[str, Any]:

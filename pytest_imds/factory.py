@@ -62,16 +62,21 @@ class ServerFactory:
         Raises:
             ImdsUsageError: as ``ImdsServer``; or ``count`` is not 1 or more.
         """
+        __tracebackhide__ = True
         self._calls += 1
         asked = self._asked
         wanted = {"seed": f"{asked.seed}:{self._calls}", **asked.server, **asked.of_all, **options}
         kind = asked.usual_profile if profile is None else profile
-        if count is None:
-            return self._start(kind, None, wanted)
-        if not _is_count(count):
-            raise ImdsUsageError.wrong_value("count", count, "how many VMs the fleet has: 1 or more")
-        fleet = Fleet(self._clock)
-        return [self._start(kind, fleet, wanted) for _ in range(count)]
+        try:
+            if count is None:
+                return self._start(kind, None, wanted)
+            if not _is_count(count):
+                raise ImdsUsageError.wrong_value("count", count, "how many VMs the fleet has: 1 or more")
+            fleet = Fleet(self._clock)
+            return [self._start(kind, fleet, wanted) for _ in range(count)]
+        except ImdsUsageError as error:
+            # The user's line is what is wrong: our frames would tell nobody anything.
+            raise error.with_traceback(None) from None
 
     def close(self) -> None:
         """Stop what was started, the last first, and raise what went wrong inside, all of it in one message.

@@ -148,6 +148,10 @@ class Listener(BaseWSGIServer):
                 left.close()
         return unfinished
 
+    def serves(self, busy: Connection) -> bool:
+        """Return whether the test that a connection belongs to is still on."""
+        return busy.owner is not None and self._owner is busy.owner
+
     def begins(self, busy: Connection, request: str) -> bool:
         """Note that ``request`` is being answered, unless its test is over."""
         with self._changed:

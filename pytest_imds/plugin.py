@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 SERVERS = pytest.StashKey["ServerFactory"]()
 SHARED = pytest.StashKey["Shared"]()
 
-MARKER_FIXTURES = {"imds_vm": "imds_vm", "imds": "imds_server"}
+# What a marker is about: if a test has none of these, it gets the first.
+MARKER_FIXTURES = {"imds_vm": ("imds_vm",), "imds": ("imds_server", "make_imds_server")}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -52,10 +53,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let a marker act on a test that does not name its fixture."""
     for item in items:
         if isinstance(item, pytest.Function):
-            for marker, fixture in MARKER_FIXTURES.items():
-                if fixture not in item.fixturenames and item.get_closest_marker(marker) is not None:
+            for marker, fixtures in MARKER_FIXTURES.items():
+                if not {*fixtures} & {*item.fixturenames} and item.get_closest_marker(marker) is not None:
                     # The list is shared by the parameters of a test, which may have marks of their own.
-                    item.fixturenames = [*item.fixturenames, fixture]
+                    item.fixturenames = [*item.fixturenames, fixtures[0]]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -88,17 +88,18 @@ class ImdsServer(HTTPServer):
         if fleet and clock:
             raise ImdsUsageError.wrong_value("clock", clock, "left out: a server of a fleet lives in the fleet's time")
         self._shared = shared or Shared()
-        vm = generate(self._shared.fake, profile, seed, knobs, fleet.join() if fleet else None)
+        vm = generate(self._shared.fake, profile, seed, knobs, fleet.size if fleet else None)
         fleet = fleet or Fleet(clock)
+        fleet.join()
         setting, last = Setting(chain, aia, digest_oid), versions.supported(newest)[-1]
         clock, authority = fleet.clock, self._shared.authority
         self._host = Host(
             vm=vm,
             attestation=Attestation(vm, clock, last, setting, authority, self._base),
-            identity=TokenIssuer(vm, clock, Random(f"{seed} tokens"), authority, self._base),
+            identity=TokenIssuer(vm, clock, Random(f"{seed} tokens {vm.vm_id}"), authority, self._base),
             events=ScheduledEvents(vm, fleet, Random(f"{seed} events {vm.vm_id}")),
             clock=clock,
-            random=Random(seed),
+            random=Random(f"{seed} {vm.vm_id}"),
             authority=authority,
             newest=newest,
             identity_v2=identity_v2,

@@ -44,7 +44,7 @@ class Shared:
     def listener(self, port: int) -> Listener:
         """Return a listener that no server has at the moment, a new one if there is none."""
         for listener in self._listeners:
-            if listener.alive and not listener.attached:
+            if listener.alive and not listener.attached and port in (0, listener.port):
                 return listener
         self._listeners = [listener for listener in self._listeners if listener.alive]
         self._listeners.append(Listener(port))

@@ -33,19 +33,19 @@ def asked(request: Request) -> message.Request:
     """Return what a request asks of the service."""
     environ = request.environ
     body = request.get_data() if has_body(request) else b""
-    path = environ["PATH_INFO"].encode("latin-1").decode(errors="replace")
+    path, query = (environ[part].encode("latin-1").decode(errors="replace") for part in ("PATH_INFO", "QUERY_STRING"))
     headers = {_header_name(name): value for name, value in environ.items() if name[:5] == "HTTP_"}
-    return message.Request(environ["REQUEST_METHOD"], path, environ["QUERY_STRING"], headers, body)
+    return message.Request(environ["REQUEST_METHOD"], path, query, headers, body)
 
 
-def response(reply: message.Reply, clock: Clock) -> Response:
+def response(reply: message.Reply, clock: Clock) -> CompleteResponse:
     """Return a reply of the service as it goes out; ``clock`` is the service's."""
     status = f"{reply.status} {HTTPStatus(reply.status).phrase}"
     parts: Iterable[bytes] = [reply.body] if reply.body else []
     if reply.silent_after is not None:
         parts = _broken_off(reply.body, reply.silent_after)
-    if reply.held_until > clock.time():
-        parts = Held(parts, lambda: clock.time() >= reply.held_until)
+    if (later := reply.later) is not None:
+        parts = Held(lambda: clock.time() >= later.second, lambda: response(later.reply(), clock).get_wsgi_response({}))
     return CompleteResponse(parts, status, list(reply.headers))
 
 

@@ -28,7 +28,7 @@ CHAINS: tuple[str, ...] = tuple(data.read("chains"))
 VERSIONS: tuple[str, ...] = tuple(
     row["version"]
     for row in data.read("api_versions")["versions"]
-    if row["version"] >= data.read("categories")["attested"]["since"]
+    if row["version"] >= data.read("endpoints")["attested/document"]["since"]
 )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import count
 from typing import NamedTuple
 
 from pytest_imds.clock import Clock
@@ -35,6 +34,10 @@ class Fleet:
     Args:
         clock: the time they live in; a new clock by default.
 
+    Attributes:
+        clock: the time they live in.
+        size: how many VMs there are.
+
     Example:
         >>> fleet = Fleet()
         >>> servers = [ImdsServer("scale-set", seed=7, fleet=fleet) for _ in range(3)]
@@ -44,12 +47,12 @@ class Fleet:
 
     def __init__(self, clock: Clock | None = None) -> None:
         self.clock = clock or Clock()
-        self._members = count()
+        self.size = 0
         self._log: list[Entry] = []
 
-    def join(self) -> int:
-        """Return the number of the next member: 0, 1, 2 ..."""
-        return next(self._members)
+    def join(self) -> None:
+        """Count one more VM."""
+        self.size += 1
 
     def note(self, entry: Entry) -> None:
         """Put something at the end of the log."""

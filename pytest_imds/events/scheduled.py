@@ -141,22 +141,23 @@ class ScheduledEvents:
         Source: ``types`` in ``fixtures_data/events.json``.
         """
         types = data.read("events")["types"]["by_type"]
-        if event_type not in types:
-            raise ImdsUsageError.unknown("event type", event_type, types)
-        row = types[event_type]
+        row = types[_one_of("event type", event_type, types)]
+        if started and notice_s is not None:
+            raise ImdsUsageError.wrong_value("notice_s", notice_s, "left out: what starts at once is not announced")
         chosen = row["source"] if source is None else _one_of("source", source, ("Platform", "User"))
         told = row["failure"] if started else row["descriptions"][chosen]
+        _check_text("description", told if description is None else description)
         notice = 0 if started else row["notice_s"] if notice_s is None else seconds_at_least("notice_s", notice_s, 0)
         now = self._fleet.clock.time()
         plan = Plan(
             event_id=guid(self._random).upper(),
             event_type=event_type,
             resources=self._names(resources),
-            due=now + notice,
+            due=int(now + notice),  # NotBefore tells whole seconds
             impact_s=row["impact_s"],
             source=chosen,
             description=told if description is None else description,
-            duration_s=row["duration_s"] if duration_s is None else int(seconds_at_least("duration_s", duration_s, -1)),
+            duration_s=row["duration_s"] if duration_s is None else _whole("duration_s", duration_s, -1),
             at_once=started,
         )
         self._fleet.note(Entry("schedule", (), now, plan))
@@ -196,16 +197,26 @@ class ScheduledEvents:
         return self._on_since
 
     def _names(self, resources: Iterable[Vm | str] | None) -> tuple[str, ...]:
-        if isinstance(resources, (str, Vm)):
-            raise ImdsUsageError.wrong_value("resources", resources, "a list of VMs or of their names")
-        asked: list[Any] = [self._vm] if resources is None else list(resources)
+        given: Any = [self._vm] if resources is None else resources
+        asked = list(given) if isinstance(given, Iterable) and not isinstance(given, str) else []
         names = [one.name if isinstance(one, Vm) else one for one in asked]
         if not names or not all(isinstance(name, str) and name for name in names):
             raise ImdsUsageError.wrong_value("resources", resources, "a list of VMs or of their names")
         return tuple(names)
 
 
-def _one_of(argument: str, received: str, known: Collection[str]) -> str:
-    if received not in known:
+def _check_text(argument: str, received: Any) -> None:
+    if not isinstance(received, str):
+        raise ImdsUsageError.wrong_value(argument, received, "text")
+
+
+def _whole(argument: str, received: Any, least: int) -> int:
+    if not isinstance(received, int):
+        raise ImdsUsageError.wrong_value(argument, received, f"whole seconds, {least} or more")
+    return int(seconds_at_least(argument, received, least))
+
+
+def _one_of(argument: str, received: Any, known: Collection[str]) -> str:
+    if not isinstance(received, str) or received not in known:
         raise ImdsUsageError.unknown(argument, received, known)
     return received

@@ -27,6 +27,7 @@ class Endpoint:
         header_free_versions: the api-versions that need no Metadata header.
         header_parameter: a query parameter that is as good as the Metadata header.
         elements: whether each element of its document has a path of its own.
+        introduced: the api-version that the service had when it came, where it takes none itself.
         asked_for: the option without which the service does not have it.
         errors: by the name of an error that any endpoint gives, the one that this endpoint gives.
     """
@@ -40,6 +41,7 @@ class Endpoint:
     header_free_versions: tuple[str, ...] = ()
     header_parameter: str = ""
     elements: bool = False
+    introduced: str = ""
     asked_for: str = ""
     errors: Mapping[str, str] | None = None
 
@@ -71,6 +73,7 @@ def _endpoint(path: str, route: tuple[str, ...], row: Mapping[str, Any]) -> Endp
         header_free_versions=tuple(row.get("header_free_versions", ())),
         header_parameter=row.get("header_parameter", ""),
         elements=row.get("elements", False),
+        introduced=row.get("introduced", ""),
         asked_for=row.get("asked_for", ""),
         errors=row.get("errors"),
     )

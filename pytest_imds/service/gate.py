@@ -27,7 +27,9 @@ def refusal(request: Request, host: Host, endpoint: Endpoint) -> str | None:
 
 def metadata_header(request: Request, host: Host, endpoint: Endpoint) -> str | None:
     """Refuse a request without ``Metadata: true``."""
-    sent = request.headers.get("metadata", "") or request.parameters.get(endpoint.header_parameter, "")
+    sent = request.headers.get("metadata", "")
+    if endpoint.header_parameter and not sent:
+        sent = request.parameters.get(endpoint.header_parameter, "")
     if sent.lower() == "true" or request.parameters.get("api-version") in endpoint.header_free_versions:
         return None
     return "header-missing"

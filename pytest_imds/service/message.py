@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from types import MappingProxyType
+from typing import NamedTuple
 from urllib.parse import parse_qsl
 
 
@@ -60,12 +61,22 @@ class Reply:
     """An HTTP reply; ``headers`` are all that are sent, in order.
 
     ``silent_after`` is how many bytes of the body are sent before nothing more
-    comes; with 0 not even the head is sent. None is all of them. ``held_until`` is the service's
-    time before which nothing is sent.
+    comes; with 0 not even the head is sent. None is all of them. ``later`` is set if
+    nothing is sent yet.
     """
 
     status: int
     headers: tuple[tuple[str, str], ...]
     body: bytes = b""
     silent_after: int | None = None
-    held_until: float = 0
+    later: Later | None = None
+
+
+class Later(NamedTuple):
+    """A reply that is not made before its time.
+
+    ``second`` is the service's time, and ``reply`` makes it then.
+    """
+
+    second: float
+    reply: Callable[[], Reply]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import datetime, timezone
 from email.utils import format_datetime
 from functools import lru_cache
@@ -36,11 +35,6 @@ def text(host: Host, value: str) -> Reply:
 def document(host: Host, written: str, content_type: str) -> Reply:
     """Answer 200 with a document that is written already."""
     return _reply(host, "imds", 200, content_type, written.encode())
-
-
-def held(reply: Reply, until: float) -> Reply:
-    """Keep a reply back until the service's time is ``until``."""
-    return replace(reply, held_until=until)
 
 
 def refusal(request: Request, host: Host, endpoint: Endpoint, error_of_any: str) -> Reply:

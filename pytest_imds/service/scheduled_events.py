@@ -12,7 +12,7 @@ from pytest_imds import data
 from pytest_imds.events.lifecycle import SCHEDULED, Course
 from pytest_imds.host import Host
 from pytest_imds.service import replies
-from pytest_imds.service.message import Reply, Request
+from pytest_imds.service.message import Later, Reply, Request
 from pytest_imds.tree import compact
 
 
@@ -23,11 +23,16 @@ def answer(request: Request, host: Host) -> Reply:
     """
     if request.method == "POST":
         return _approve(request, host)
-    ready = host.events.answers_from()
+    version, ready = request.parameters["api-version"], host.events.answers_from()
+    if ready > host.clock.time():
+        return Reply(200, (), later=Later(ready, lambda: _shown(version, host)))
+    return _shown(version, host)
+
+
+def _shown(version: str, host: Host) -> Reply:
     if host.events.empty_body:
-        return replies.held(replies.json_text(host, ""), ready)
-    document = host.events.document(_shape(request.parameters["api-version"]))
-    return replies.held(replies.json_text(host, compact(document)), ready)
+        return replies.json_text(host, "")
+    return replies.json_text(host, compact(host.events.document(_shape(version))))
 
 
 def _approve(request: Request, host: Host) -> Reply:

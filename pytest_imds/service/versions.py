@@ -38,7 +38,9 @@ def of(endpoint: Endpoint, newest: str | None) -> tuple[str, ...]:
 
 def exists(endpoint: Endpoint, newest: str | None) -> bool:
     """Return whether such a service has ``endpoint``: an older one does not know what came later."""
-    return endpoint.version_parameter is None or bool(of(endpoint, newest))
+    if endpoint.version_parameter is None:
+        return endpoint.introduced <= supported(newest)[-1]
+    return bool(of(endpoint, newest))
 
 
 @cache

@@ -1,4 +1,4 @@
-"""How the documents of a test are signed: which chain, where its certificates are to be had, which digest OID."""
+"""How what is signed in a test is signed: which chain, which digest OID, in whose name."""
 
 from __future__ import annotations
 
@@ -77,6 +77,19 @@ def domain(cloud: str) -> str:
     domains = data.read("attested")["domains"]["by_cloud"]
     _check("cloud", cloud, domains)
     return str(domains[cloud])
+
+
+def issuer(cloud: str, tenant_id: str) -> str:
+    """Return the issuer of the tokens of a tenant in a cloud.
+
+    Source: ``issuers`` in ``fixtures_data/identity.json``.
+
+    Raises:
+        ImdsUsageError: there is no such cloud.
+    """
+    issuers = data.read("identity")["issuers"]["by_cloud"]
+    _check("cloud", cloud, issuers)
+    return f"{issuers[cloud]}{tenant_id}/"
 
 
 def _check(what: str, received: object, known: Mapping[str, object]) -> None:

@@ -20,17 +20,13 @@ from cryptography.x509.oid import NameOID
 
 from pytest_imds import data
 from pytest_imds.trust.authority import TOKEN_KEY, Authority
+from pytest_imds.trust.setting import issuer
 from pytest_imds.vm.identity import Identity
 from pytest_imds.vm.model import Vm
 
 # The certificate is a wrapping that nobody checks the dates of: valid whatever time a test lives in.
 VALID_FROM, VALID_UNTIL = datetime(2000, 1, 1, tzinfo=timezone.utc), datetime(2099, 12, 31, tzinfo=timezone.utc)
 SUBJECT = "pytest-imds TEST token signing - NOT MICROSOFT"
-
-
-def issuer(vm: Vm) -> str:
-    """Return the issuer of the tokens of a VM: that of its cloud and tenant."""
-    return f"{data.read('identity')['issuers']['by_cloud'][vm.cloud]}{vm.tenant_id}/"
 
 
 def claims(vm: Vm, identity: Identity, resource: str, issued: int, random: Random) -> dict[str, Any]:
@@ -45,12 +41,12 @@ def claims(vm: Vm, identity: Identity, resource: str, issued: int, random: Rando
 
     Source: the rows ``jwt-...``, ``lifetime`` and ``issuers`` in ``fixtures_data/identity.json``.
     """
-    known = data.read("identity")
+    known, issued_by = data.read("identity"), issuer(vm.cloud, vm.tenant_id)
     machine = arm_id(vm.resource_id.rpartition("/virtualMachines/")[0] if is_uniform(vm) else vm.resource_id)
     rest = {
         "aio": _base64url(random.randbytes(27)),
         "appid": identity.client_id,
-        "idp": issuer(vm),
+        "idp": issued_by,
         "oid": identity.object_id,
         "rh": f"0.A{_base64url(random.randbytes(44))}.",
         "sub": identity.object_id,
@@ -63,7 +59,7 @@ def claims(vm: Vm, identity: Identity, resource: str, issued: int, random: Rando
     }
     begins = issued - known["lifetime"]["before_s"]
     times = {"iat": begins, "nbf": begins, "exp": issued + known["lifetime"]["valid_s"]}
-    return {"aud": resource, "iss": issuer(vm), **times, **dict(sorted(rest.items()))}
+    return {"aud": resource, "iss": issued_by, **times, **dict(sorted(rest.items()))}
 
 
 def signed(content: Mapping[str, Any], authority: Authority) -> str:

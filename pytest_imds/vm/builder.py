@@ -189,7 +189,11 @@ class _Builder:
             return f"{self.scale_set[:9]}{_base_36(self.instance_id):0>6}"
         if self.flexible:
             return f"{self.scale_set[:9]}{_base_36(self.own.randrange(36**6)):0>6}"
-        return self.name[:15].rstrip("-") if self.image["os_type"] == "Windows" else self.name
+        if self.image["os_type"] != "Windows":
+            return self.name
+        # NetBIOS names have 15 characters; the number at the end tells VMs of a fleet apart.
+        start, hyphen, number = self.name.rpartition("-") if not self.knobs.name else (self.name, "", "")
+        return f"{start[: 15 - len(hyphen + number)].rstrip('-')}{hyphen}{number}"
 
     def azure_id(self, kind: str, name: str) -> str:
         return (

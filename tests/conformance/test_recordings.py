@@ -12,11 +12,15 @@ from typing import Any, NamedTuple
 import pytest
 
 from pytest_imds import ImdsServer
+from pytest_imds.shared import Shared
 
 RECORDINGS: dict[str, list[dict[str, Any]]] = json.loads(
     Path(__file__).with_name("recordings.json").read_text(encoding="utf-8")
 )
 TIMEOUT_S = 5
+# One key for all the tokens that are asked for here.
+SHARED = Shared()
+TYPES = {str: "string", bool: "boolean", int: "integer"}
 
 
 class Answer(NamedTuple):
@@ -44,7 +48,7 @@ def recorded(kind: str) -> pytest.MarkDecorator:
 
 def shape(node: Any, parent: str = "") -> Iterator[tuple[str, str]]:
     """The path and the JSON type of everything below ``node``, in the order of the document."""
-    for key, value in node.items():
+    for key, value in node.items() if isinstance(node, dict) else ():
         path = f"{parent}{key}"
         if isinstance(value, list):
             yield f"{path}[]", "array"
@@ -54,7 +58,7 @@ def shape(node: Any, parent: str = "") -> Iterator[tuple[str, str]]:
             yield path, "object"
             yield from shape(value, f"{path}.")
         else:
-            yield path, "empty string" if value == "" else {str: "string", bool: "boolean"}[type(value)]
+            yield path, "empty string" if value == "" else TYPES[type(value)]
 
 
 @recorded("documents")
@@ -88,27 +92,75 @@ def test_a_document_has_the_recorded_number_of_bytes() -> None:
 
 @recorded("errors")
 def test_a_refusal_is_the_recorded_one_byte_for_byte(recording: dict[str, Any]) -> None:
-    with ImdsServer(newest=recording.get("newest")) as server:
+    with ImdsServer(newest=recording.get("newest"), **recording.get("vm", {})) as server:
         answer = ask(server, recording)
 
     assert answer.body.decode() == recording["body"]
+    assert len(answer.body) == recording.get("bytes", len(answer.body))
     assert recording["status"] in (answer.status, None)
+
+
+def values(node: Any, parent: str = "") -> Iterator[tuple[str, str]]:
+    """The path and the value of every string and number below ``node``, as text."""
+    if isinstance(node, dict):
+        for key, value in node.items():
+            yield from values(value, f"{parent}.{key}".removeprefix("."))
+    elif isinstance(node, list):
+        for item in node:
+            yield from values(item, f"{parent}[]")
+    else:
+        yield parent, str(node)
+
+
+def assert_has_recorded_values(document: Any, recording: dict[str, Any]) -> None:
+    ours = list(values(document))
+    assert recording["values"].keys() <= {path for path, _ in ours}
+    for path, value in ours:
+        assert re.fullmatch(recording["values"].get(path, "(?s).*"), value), (path, value)
+
+
+@recorded("load balancers")
+def test_a_load_balancer_has_the_recorded_members_types_and_order(recording: dict[str, Any]) -> None:
+    with ImdsServer(**recording["vm"]) as server:
+        server.vm.load_balancer.outbound_rules.clear()
+        answer = ask(server, recording)
+    document = json.loads(answer.body)
+
+    assert answer.status == recording["status"]
+    # The rules are alike: what the second has is what the first has.
+    assert list(dict.fromkeys(shape(document))) == list(recording["fields"].items())
+    assert {name: len(items) for name, items in document["loadbalancer"].items()} == recording["items"]
+    assert_has_recorded_values(document, recording)
+
+
+@recorded("scheduled events")
+def test_scheduled_events_have_the_recorded_members_types_order_and_bytes(recording: dict[str, Any]) -> None:
+    with ImdsServer("scale-set") as server:
+        server.events.schedule(**recording["event"])
+        answer = ask(server, recording)
+    document = json.loads(answer.body)
+
+    assert (answer.status, len(answer.body)) == (recording["status"], recording["bytes"])
+    assert list(shape(document)) == list(recording["fields"].items())
+    assert_has_recorded_values(document, recording)
 
 
 @recorded("headers")
 def test_headers_are_the_recorded_ones_in_their_order(recording: dict[str, Any]) -> None:
-    with ImdsServer() as server:
+    with ImdsServer(shared=SHARED, **recording.get("vm", {})) as server:
         answer = ask(server, recording)
+    headers = [(name, value) for name, value in answer.headers if name not in recording.get("later", ())]
+    order = list if recording.get("ordered", True) else sorted
 
     assert (answer.status, answer.reason) == (recording["status"], recording["reason"])
-    assert [name for name, _ in answer.headers] == list(recording["headers"])
-    for name, value in answer.headers:
+    assert order(name for name, _ in headers) == order(recording["headers"])
+    for name, value in headers:
         assert re.fullmatch(recording["headers"][name], value), (name, value)
 
 
 @recorded("headers")
 def test_the_body_is_as_long_as_the_headers_say(recording: dict[str, Any]) -> None:
-    with ImdsServer() as server:
+    with ImdsServer(shared=SHARED, **recording.get("vm", {})) as server:
         answer = ask(server, recording)
 
     length = int(dict(answer.headers)["Content-Length"])

@@ -23,14 +23,18 @@ def test_metadata_header_is_taken_in_any_case(imds_server: ImdsServer, name: str
 
 
 @pytest.mark.parametrize("value", [None, "false", "", "1", "yes", "true, true", "truee"])
-@pytest.mark.parametrize("target", [INSTANCE, LEAF, "/metadata/versions", "/metadata", "/metadata/nothing"])
+@pytest.mark.parametrize(
+    "target",
+    [INSTANCE, LEAF, "/metadata/versions", "/metadata", "/metadata/instance/nothing", "/metadata/loadbalancer"],
+)
 def test_missing_or_wrong_metadata_header_is_400(imds_server: ImdsServer, target: str, value: str | None) -> None:
     headers = [] if value is None else [("Metadata", value)]
     assert fetch(imds_server, target, headers=headers).told == error("header-missing")
 
 
-def test_metadata_as_a_parameter_does_not_stand_for_the_header(imds_server: ImdsServer) -> None:
-    assert fetch(imds_server, f"{INSTANCE}&Metadata=true", headers=[]).told == error("header-missing")
+@pytest.mark.parametrize("parameter", ["Metadata=true", "metadata=true", "=true"])
+def test_a_parameter_does_not_stand_for_the_header(imds_server: ImdsServer, parameter: str) -> None:
+    assert fetch(imds_server, f"{INSTANCE}&{parameter}", headers=[]).told == error("header-missing")
 
 
 @pytest.mark.parametrize("name", ["X-Forwarded-For", "x-forwarded-for", "X-FORWARDED-FOR"])
@@ -77,10 +81,11 @@ def test_unknown_api_version_is_400_and_names_the_newest(imds_server: ImdsServer
     [
         "/metadata/attested/document?api-version=2017-04-02",
         "/metadata/identity/oauth2/token?api-version=2017-12-01",
-        "/metadata/loadbalancer?api-version=2020-09-01",
+        "/metadata/identity/info?api-version=2017-12-01",
+        "/metadata/reprovisiondata?api-version=2019-04-30",
     ],
 )
-def test_api_version_older_than_the_category_is_400(imds_server: ImdsServer, target: str) -> None:
+def test_api_version_older_than_the_endpoint_is_400(imds_server: ImdsServer, target: str) -> None:
     assert fetch(imds_server, target).told == error("version-invalid", NEWEST)
 
 
@@ -156,10 +161,22 @@ def test_metadata_itself_is_404_today(imds_server: ImdsServer, path: str, query:
 
 
 @pytest.mark.parametrize(
-    "path", ["/metadata/nothing", "/metadata/Instance", "/metadata/INSTANCE/compute", "/metadata/v"]
+    "path",
+    [
+        "/metadata/nothing",
+        "/metadata/Instance",
+        "/metadata/INSTANCE/compute",
+        "/metadata/v",
+        "/metadata/attested",
+        "/metadata/attested/Document",
+    ],
 )
-def test_unknown_category_is_404(imds_server: ImdsServer, path: str) -> None:
-    assert fetch(imds_server, f"{path}?api-version=2021-02-01").told == error("category-unknown")
+@pytest.mark.parametrize("headers", [(), METADATA, FORWARDED])
+@pytest.mark.parametrize("query", ["", "?api-version=2021-02-01"])
+def test_path_that_is_no_endpoint_is_404_whatever_its_headers(
+    imds_server: ImdsServer, path: str, headers: tuple[tuple[str, str], ...], query: str
+) -> None:
+    assert fetch(imds_server, f"{path}{query}", headers=headers).told == error("category-unknown")
 
 
 @pytest.mark.parametrize(
@@ -169,11 +186,14 @@ def test_unknown_category_is_404(imds_server: ImdsServer, path: str) -> None:
         ("POST", "/", (), "outside-metadata"),
         ("POST", INSTANCE, FORWARDED[1:], "header-missing"),
         ("POST", f"{INSTANCE}&api-version=", FORWARDED, "forwarded"),
-        ("POST", "/metadata/nothing?a&a", METADATA, "parameter-repeated"),
-        ("POST", "/metadata/nothing", METADATA, "method"),
+        ("POST", "/metadata/nothing?a&a", (), "category-unknown"),
+        ("POST", "/metadata/nothing", FORWARDED, "category-unknown"),
+        ("POST", "/metadata/instance/nothing?a&a", METADATA, "parameter-repeated"),
+        ("POST", "/metadata/instance/nothing", METADATA, "method"),
         ("POST", "/metadata/instance", (*METADATA, ("Content-Length", "1")), "method"),
         ("GET", "/metadata/instance", (*METADATA, ("Content-Length", "1")), "body-with-get"),
-        ("GET", "/metadata/nothing?api-version=2021-02-01&format=xml", METADATA, "format-unknown"),
+        ("GET", "/metadata/instance/nothing?api-version=2021-02-01&format=xml", METADATA, "format-unknown"),
+        ("GET", "/metadata/attested/document/nothing?api-version=2021-02-01&format=xml", METADATA, "format-unknown"),
     ],
 )
 def test_of_two_faults_the_earlier_in_the_order_of_checks_is_told(
@@ -183,5 +203,5 @@ def test_of_two_faults_the_earlier_in_the_order_of_checks_is_told(
     assert fetch(imds_server, target, method=method, headers=headers, body=body).told == error(name)
 
 
-def test_missing_api_version_is_told_before_an_unknown_format_and_category(imds_server: ImdsServer) -> None:
-    assert fetch(imds_server, "/metadata/nothing?format=xml").told == error("version-invalid", NEWEST)
+def test_missing_api_version_is_told_before_an_unknown_format_and_element(imds_server: ImdsServer) -> None:
+    assert fetch(imds_server, "/metadata/instance/nothing?format=xml").told == error("version-invalid", NEWEST)

@@ -58,7 +58,8 @@ def test_markers_are_shown_with_their_signatures(run: Run) -> None:
     run("--markers").stdout.fnmatch_lines(
         [
             '@pytest.mark.imds_vm(profile="linux", [*][*]knobs): *',
-            '@pytest.mark.imds([*], newest=None, cloud=None, chain="2024", aia=None, digest_oid="sha256With*", identity_v2=False): *',
+            '@pytest.mark.imds([*], newest=None, cloud=None, chain="2024", aia=None, digest_oid="sha256With*",'
+            " identity_v2=False): *",
             "@pytest.mark.imds_forgeries(only=None, skip=None): *",
         ]
     )

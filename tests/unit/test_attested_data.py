@@ -29,7 +29,7 @@ def test_members_of_documents_begin_with_api_versions_that_have_documents() -> N
 
     assert list(since) == sorted(since)
     assert set(since.values()) <= set(VERSIONS)
-    assert min(since.values()) == data.read("categories")["attested"]["since"]
+    assert min(since.values()) == data.read("endpoints")["attested/document"]["since"]
     assert set(ATTESTED["classic"]["members"]) <= since.keys()
     # What describes the VM is a field of the instance document.
     described = {f"compute.{member}" for member in since} - {"compute.nonce", "compute.timeStamp"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import fields
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from pytest_imds import data
+from pytest_imds.service.replies import PLACE
 from pytest_imds.vm.profiles import Knobs, resolve
 
 FILES = sorted(path.stem for path in data.folder().glob("*.json"))
@@ -19,6 +21,7 @@ PRIMITIVES = {"string", "boolean"}
 
 SCHEMA: dict[str, dict[str, Any]] = data.read("schema")
 ERRORS: dict[str, dict[str, Any]] = data.read("errors")
+ENDPOINTS: dict[str, dict[str, Any]] = data.read("endpoints")
 VERSIONS: list[str] = [row["version"] for row in data.read("api_versions")["versions"]]
 
 # Where the attribute is not the key in snake case.
@@ -99,9 +102,50 @@ def test_an_era_words_its_errors_with_existing_ones(row: dict[str, Any]) -> None
     assert isinstance(row["root_listing"], bool)
 
 
-@pytest.mark.parametrize("name", data.read("categories"))
-def test_a_category_begins_with_an_existing_version(name: str) -> None:
-    assert data.read("categories")[name]["since"] in VERSIONS
+@pytest.mark.parametrize("path", ENDPOINTS)
+def test_an_endpoint_has_versions_of_the_service_or_its_own(path: str) -> None:
+    row = ENDPOINTS[path]
+    own = row.get("versions", [])
+
+    assert not {"since", "versions"} <= row.keys()
+    assert row.get("since", VERSIONS[0]) in VERSIONS
+    assert sorted(set(own)) == own
+    assert set(row.get("header_free_versions", [])) <= set(own)
+    assert ("version_parameter" in row) == (own == ["2.0"])
+
+
+@pytest.mark.parametrize("path", ENDPOINTS)
+def test_an_endpoint_has_a_path_verbs_and_errors_that_exist(path: str) -> None:
+    row = ENDPOINTS[path]
+    # What any endpoint refuses: an error, or one that depends on the service's time.
+    of_any = ERRORS.keys() | {"version_missing", "version_unsupported"}
+
+    assert "/".join(part for part in path.split("/") if part) == path
+    assert row["about"]
+    assert set(row.get("methods", ["GET"])) <= {"GET", "POST"}
+    assert row.get("errors", {}).keys() <= of_any
+    assert set(row.get("errors", {}).values()) <= ERRORS.keys()
+
+
+def test_an_endpoint_is_not_below_another() -> None:
+    below = [(one, other) for one in ENDPOINTS for other in ENDPOINTS if other and one.startswith(f"{other}/")]
+
+    assert below == []
+
+
+def test_public_ranges_are_for_documentation_and_apart() -> None:
+    ranges = data.read("network")["public_ranges"]
+
+    assert ranges.keys() == {"vm", "load_balancer"}
+    assert set(ranges.values()) <= {"192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24"}  # RFC 5737
+    assert len(set(ranges.values())) == len(ranges)
+
+
+@pytest.mark.parametrize("name", [name for name, row in ERRORS.items() if "json" in row["content_type"]])
+def test_a_body_is_json_once_its_places_are_filled(name: str) -> None:
+    body = ERRORS[name]["body"].replace("{newest_versions}", "[]")
+
+    assert "error" in json.loads(PLACE.sub("filled", body))
 
 
 @pytest.mark.parametrize("path", SCHEMA)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from base64 import b64encode
 from dataclasses import fields
+from ipaddress import ip_address, ip_network
 from typing import Any
+from uuid import UUID
 
 import pytest
 
 from pytest_imds import ImdsUsageError, Vm, data
 from pytest_imds.vm import profiles
+from pytest_imds.vm.load_balancer import LoadBalancer
 from pytest_imds.vm.profiles import Knobs
 from pytest_imds.vm.projection import view
 from pytest_imds.vm.provider import generate, generator
@@ -17,6 +20,7 @@ from pytest_imds.vm.provider import generate, generator
 NEWEST = data.read("api_versions")["versions"][-1]["version"]
 GUID = "11111111-2222-4333-8444-555555555555"
 FAKE = generator()
+PUBLIC = {of: ip_network(block) for of, block in data.read("network")["public_ranges"].items()}
 NOTHING: dict[str, Any] = {}
 WINDOWS = {"os_type": "Windows"}
 SCALE_SET = {"scale_set": "shop"}
@@ -96,9 +100,73 @@ def test_ipv6_gives_every_interface_an_address() -> None:
 def test_a_basic_public_ip_is_on_the_first_interface_alone() -> None:
     first, second = (interface.ipv4.ip_addresses[0] for interface in made(public_ip="basic", nics=2).interfaces)
 
-    ranges = [block.rpartition(".")[0] for block in data.read("network")["public_ranges"]]
-    assert first.public_ip_address.rpartition(".")[0] in ranges
+    assert ip_address(first.public_ip_address) in PUBLIC["vm"]
     assert second.public_ip_address == ""
+
+
+def test_a_standard_public_ip_is_on_no_interface_and_leads_to_the_first() -> None:
+    vm = made(public_ip="standard", nics=2)
+    first, second = (interface.ipv4.ip_addresses[0] for interface in vm.interfaces)
+    (frontend,) = vm.load_balancer.public_ip_addresses
+
+    assert (first.public_ip_address, second.public_ip_address) == ("", "")
+    assert ip_address(frontend.frontend_ip_address) in PUBLIC["vm"]
+    assert frontend.private_ip_address == first.private_ip_address
+
+
+@pytest.mark.parametrize("public_ip", ["", "basic"])
+def test_only_a_standard_public_ip_is_one_of_the_load_balancer(public_ip: str) -> None:
+    assert made(public_ip=public_ip).load_balancer == LoadBalancer()
+
+
+def test_a_standard_load_balancer_leads_to_the_first_interface_and_back() -> None:
+    vm = made(load_balancer="standard", nics=2)
+    one, other = vm.load_balancer.inbound_rules
+    (back,) = vm.load_balancer.outbound_rules
+
+    (private,) = {one.private_ip_address, other.private_ip_address, back.private_ip_address}
+    (frontend,) = {one.frontend_ip_address, other.frontend_ip_address, back.frontend_ip_address}
+    assert private == vm.interfaces[0].ipv4.ip_addresses[0].private_ip_address
+    assert ip_address(frontend) in PUBLIC["load_balancer"]
+
+
+def test_a_gateway_load_balancer_has_tunnels_and_no_rules() -> None:
+    shown = made(load_balancer="gateway").load_balancer
+
+    assert [tunnel.type for tunnel in shown.tunnel_interfaces] == ["internal", "external"]
+    assert (shown.public_ip_addresses, shown.inbound_rules, shown.outbound_rules) == ([], [], [])
+
+
+def test_the_tenant_is_the_one_that_is_asked_for_and_a_guid_otherwise() -> None:
+    assert made(tenant_id=GUID).tenant_id == GUID
+    assert str(UUID(made().tenant_id)) == made().tenant_id != GUID
+
+
+@pytest.mark.parametrize(
+    ("knobs", "kinds"),
+    [
+        ({}, [True]),
+        ({"identity": None}, []),
+        ({"user_identities": 2}, [True, False, False]),
+        ({"identity": None, "user_identities": 2}, [False, False]),
+        ({"classic": True, "user_identities": 2}, []),
+    ],
+)
+def test_a_vm_has_the_identities_that_it_asks_for(knobs: dict[str, Any], kinds: list[bool]) -> None:
+    identities = made(**knobs).identities
+    ids = {str(UUID(one_id)) for one in identities for one_id in (one.client_id, one.object_id)}
+
+    assert [one.system_assigned for one in identities] == kinds
+    assert len(ids) == 2 * len(identities)
+
+
+def test_user_assigned_identities_are_resources_of_the_group() -> None:
+    vm = made(user_identities=12)
+    group = vm.resource_id.partition("/providers/")[0]
+    places, names = zip(*(one.resource_id.rsplit("/", 1) for one in vm.identities[1:]), strict=True)
+
+    assert set(places) == {f"{group}/providers/Microsoft.ManagedIdentity/userAssignedIdentities"}
+    assert len(set(names)) == 12
 
 
 @pytest.mark.parametrize(
@@ -116,7 +184,8 @@ def test_windows_cuts_a_long_name_to_15_characters(knobs: dict[str, Any], comput
 
 
 def test_every_knob_has_an_effect_that_is_tested() -> None:
-    elsewhere = {"ipv6", "public_ip"}  # what they show is made up; the two tests above look at its form
+    # What they show is made up, or shown elsewhere; the tests above look at it.
+    elsewhere = {"ipv6", "public_ip", "load_balancer", "tenant_id", "identity", "user_identities"}
 
     assert {row[0] for row in EFFECTS} | elsewhere == {knob.name for knob in fields(Knobs)}
 
@@ -184,6 +253,13 @@ def test_a_scale_set_can_be_asked_of_every_profile(profile: str) -> None:
         ("linux", {"tags": [("a", "b")]}, ["the knob tags cannot be [('a', 'b')]", "a mapping of str to str"]),
         ("linux", {"tags": {"a": 1}}, ["the knob tags cannot be {'a': 1}", "a mapping of str to str"]),
         ("linux", {"name": None}, ["the knob name cannot be None"]),
+        ("linux", {"tenant_id": 1}, ["the knob tenant_id cannot be 1", "a GUID"]),
+        ("linux", {"identity": ""}, ["knob identity ''", "known: system"]),
+        ("linux", {"identity": False}, ["the knob identity cannot be False", "(str or None)"]),
+        ("linux", {"user_identities": -1}, ["the knob user_identities cannot be -1", "0 or more"]),
+        ("linux", {"user_identities": True}, ["the knob user_identities cannot be True", "(int)"]),
+        ("linux", {"public_ip": "Standard"}, ["knob public_ip 'Standard'", "did you mean 'standard'?"]),
+        ("linux", {"load_balancer": "basic"}, ["knob load_balancer 'basic'", "gateway, standard"]),
     ],
 )
 def test_what_is_not_known_is_refused_and_what_is_known_is_named(profile: str, knobs: Any, words: list[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, replace
 from itertools import combinations
 from random import Random
@@ -10,11 +11,12 @@ from typing import Any
 
 import pytest
 
-from pytest_imds import ImdsUsageError, data
+from pytest_imds import Identity, ImdsUsageError, data
 from pytest_imds.host import Host
 from pytest_imds.service import versions
 from pytest_imds.service.handle import handle
 from pytest_imds.service.message import Reply, Request
+from pytest_imds.vm.load_balancer import REASONS
 from pytest_imds.vm.provider import generate, generator
 from tests import hosts
 
@@ -24,8 +26,14 @@ SENDERS: dict[str, Any] = data.read("senders")
 VERSIONS: list[str] = [row["version"] for row in data.read("api_versions")["versions"]]
 ERAS: list[dict[str, Any]] = data.read("api_versions")["eras"]
 GOOD = Request("GET", "/metadata/instance", "api-version=2021-02-01", {"metadata": "true"})
+TOKEN = replace(GOOD, path="/metadata/identity/oauth2/token", query=f"{GOOD.query}&resource=r")
+PLATFORM = replace(GOOD, path="/metadata/identity/getplatformmetadata", query="cred-api-version=2.0")
+EVENTS = replace(GOOD, path="/metadata/scheduledevents", query="api-version=2020-07-01")
+BALANCER = replace(GOOD, path="/metadata/loadbalancer")
 # These answer bytes that never become a Request; tests/http sends such bytes.
 BELOW_THE_SERVICE = {"malformed", "head-too-large", "request-timeout"}
+# Where a body says what was asked: what goes there is for the tests of the endpoints.
+PLACES = re.compile(r"\\{[a-z_]+\\}")
 
 
 @pytest.fixture
@@ -51,10 +59,10 @@ class Fault:
 FAULTS = {
     "verb HEAD": Fault("head", method="HEAD"),
     "path outside /metadata": Fault("outside-metadata", path="/elsewhere"),
+    "endpoint": Fault("category-unknown", path="/metadata/nothing"),
     "Metadata header": Fault("header-missing", without_header=True),
     "X-Forwarded-For": Fault("forwarded", headers=(("x-forwarded-for", "10.0.0.1"),)),
     "repeated parameters": Fault("parameter-repeated", query="&a=1&a=2"),
-    "category": Fault("category-unknown", path="/metadata/nothing"),
     "verb": Fault("method", method="POST"),
     "body": Fault("body-with-get", body=b"x"),
     "api-version": Fault("version-invalid", without_version=True),
@@ -62,7 +70,7 @@ FAULTS = {
 }
 ORDER: list[str] = BEHAVIOUR["order-of-checks"]["rule"].split(": ")[1].rstrip(".").split(", ")
 # One request has one verb and one path.
-EXCLUSIVE = {("verb HEAD", "verb"), ("path outside /metadata", "category")}
+EXCLUSIVE = {("verb HEAD", "verb"), ("path outside /metadata", "endpoint")}
 
 
 def faulty(*faults: Fault) -> Request:
@@ -86,7 +94,8 @@ def expected_body(error: str, newest: str | None) -> str:
 def assert_is_error(reply: Reply, error: str, newest: str | None = None) -> None:
     row = ERRORS[error]
     headers = dict(reply.headers)
-    assert (reply.status, reply.body.decode()) == (row["status"], expected_body(error, newest))
+    assert reply.status == row["status"]
+    assert re.fullmatch(PLACES.sub(".*", re.escape(expected_body(error, newest))), reply.body.decode()), reply.body
     assert headers["Content-Type"] == row["content_type"]
     assert headers["Server"] == SENDERS[row["sender"]]["server"]
     assert list(headers) == SENDERS[row["sender"]]["headers"]
@@ -124,7 +133,7 @@ OTHER_ERRORS: list[tuple[str, str | None, Request]] = [
     ("version-unsupported-2020", "2020-10-01", replace(GOOD, query="api-version=2021-01-01")),
     ("version-invalid", "2025-04-07", replace(GOOD, query="api-version=2017-07-01")),
     ("nonce", None, replace(GOOD, path="/metadata/attested/document", query="api-version=2021-02-01&nonce=a.b")),
-    ("version-invalid", None, replace(GOOD, path="/metadata/loadbalancer", query="api-version=2020-09-01")),
+    ("version-invalid", None, replace(GOOD, path="/metadata/identity/info", query="api-version=2017-12-01")),
 ]
 
 
@@ -135,8 +144,58 @@ def test_an_error_of_its_time_or_route_is_told(host: Host, error: str, newest: s
     assert_is_error(handle(request_, host), error, newest)
 
 
+# Errors that an endpoint has of its own, and what to ask for them.
+OWN_ERRORS: list[tuple[str, Request]] = [
+    ("identity-header-missing", replace(TOKEN, headers={})),
+    ("identity-version-missing", replace(TOKEN, query="")),
+    ("identity-resource-missing", replace(TOKEN, query=GOOD.query)),
+    ("identity-not-found", TOKEN),
+    ("identity-several", TOKEN),
+    ("identity-selectors", replace(TOKEN, query=f"{TOKEN.query}&client_id=a&object_id=b")),
+    ("identity-bypass-cache", replace(TOKEN, query=f"{TOKEN.query}&bypass_cache=false")),
+    ("identity-resource-unknown", TOKEN),
+    ("identity-v2-version", replace(PLATFORM, query="")),
+    ("identity-v2-version", replace(PLATFORM, query="cred-api-version=1.0")),
+    ("identity-v2-unsupported", replace(PLATFORM, query=f"{PLATFORM.query}&msi_res_id=x")),
+    ("identity-v2-csr", replace(PLATFORM, method="POST", path="/metadata/identity/issuecredential", body=b"{}")),
+    ("events-version-unsupported", replace(EVENTS, query="api-version=2021-12-13")),
+    ("events-malformed", replace(EVENTS, method="POST", body=b"")),
+    ("events-unknown", replace(EVENTS, method="POST", body=b'{"StartRequests":[{"EventId":"x"}]}')),
+    ("loadbalancer-parameter-missing", replace(BALANCER, query="")),
+    ("loadbalancer-value", replace(BALANCER, query="api-version=2020-09-01")),
+    ("loadbalancer-value", replace(BALANCER, query=f"{GOOD.query}&format=xml")),
+    ("loadbalancer-unexpected", replace(BALANCER, query=f"{GOOD.query}&a=1&a=2")),
+    ("loadbalancer-method", replace(BALANCER, method="POST")),
+    ("loadbalancer-path", replace(BALANCER, path=f"{BALANCER.path}/inboundRules")),
+    ("loadbalancer-body", replace(BALANCER, body=b"x")),
+    ("loadbalancer-key-length", replace(BALANCER, query=f"{GOOD.query}&{'x' * 129}=1")),
+    ("loadbalancer-value-length", replace(BALANCER, query=f"{GOOD.query}&x={'x' * 2049}")),
+    ("loadbalancer-header-length", replace(BALANCER, headers={**GOOD.headers, "x": "x" * 8193})),
+    ("loadbalancer-none", BALANCER),
+    *((f"loadbalancer-{reason}", BALANCER) for reason in REASONS),
+]
+
+
+def prepare(host: Host, error: str) -> None:
+    """Bring about what the request alone does not."""
+    host.identity_v2 = error.startswith("identity-v2")
+    if error in ("identity-not-found", "identity-several"):
+        host.vm.identities = [Identity(f"c{n}", f"o{n}", f"r{n}") for n in range(2 * (error == "identity-several"))]
+    if error == "identity-resource-unknown":
+        host.identity.unknown_resource("r")
+    if (reason := error.removeprefix("loadbalancer-")) in REASONS:
+        host.vm.load_balancer.refuse(reason)
+
+
+@pytest.mark.parametrize(("error", "request_"), OWN_ERRORS, ids=[row[0] for row in OWN_ERRORS])
+def test_an_endpoint_tells_its_own_errors(host: Host, error: str, request_: Request) -> None:
+    prepare(host, error)
+
+    assert_is_error(handle(request_, host), error)
+
+
 def test_every_error_in_the_data_is_reached() -> None:
-    reached = {fault.error for fault in FAULTS.values()} | {error for error, _, _ in OTHER_ERRORS}
+    reached = {fault.error for fault in FAULTS.values()} | {row[0] for row in (*OTHER_ERRORS, *OWN_ERRORS)}
 
     assert reached == set(ERRORS) - BELOW_THE_SERVICE
 
@@ -191,7 +250,7 @@ def test_a_pinned_service_has_the_versions_of_its_time(host: Host, newest: str, 
 
 
 def test_a_service_older_than_versions_does_not_know_it(host: Host) -> None:
-    host.newest = VERSIONS[VERSIONS.index(BEHAVIOUR["versions"]["since"]) - 1]
+    host.newest = VERSIONS[VERSIONS.index(data.read("endpoints")["versions"]["introduced"]) - 1]
 
     assert_is_error(handle(replace(GOOD, path="/metadata/versions"), host), "category-unknown")
 

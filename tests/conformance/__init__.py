@@ -1,0 +1,1 @@
+"""What real machines answered, and what we answer."""
