@@ -79,7 +79,7 @@ class TokenIssuer:
 
     @property
     def jwks(self) -> dict[str, list[dict[str, Any]]]:
-        """The key set (RFC 7517): ``{"keys": [...]}`` with one public key."""
+        """The key set of RFC 7517, ``{"keys": [...]}``, with one public key."""
         from pytest_imds.trust import tokens
 
         return tokens.key_set(self._authority())
