@@ -14,6 +14,7 @@ from random import Random
 from typing import Any
 
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
@@ -78,15 +79,16 @@ def key_set(authority: Authority) -> dict[str, list[dict[str, Any]]]:
 
     Its shape is that of Entra: ``kty``, ``use``, ``kid``, ``x5t``, ``n``, ``e`` and ``x5c``.
     """
-    numbers = x509.load_der_x509_certificate(_certificate(authority)).public_key().public_numbers()  # type: ignore[union-attr]
-    key_id = thumbprint(authority)
+    key_id, public = thumbprint(authority), authority.key(TOKEN_KEY).public_key()
+    assert isinstance(public, RSAPublicKey)  # noqa: S101 - the keys that sign are RSA keys
+    numbers = public.public_numbers()
     key = {
         "kty": "RSA",
         "use": "sig",
         "kid": key_id,
         "x5t": key_id,
-        "n": _integer(numbers.n),  # type: ignore[union-attr]  # it is an RSA key
-        "e": _integer(numbers.e),  # type: ignore[union-attr]
+        "n": _integer(numbers.n),
+        "e": _integer(numbers.e),
         "x5c": [b64encode(_certificate(authority)).decode()],
     }
     return {"keys": [key]}

@@ -73,6 +73,14 @@ def test_the_first_request_is_held_until_the_service_is_on(slow: ImdsServer) -> 
         assert wire.reply().told == (200, "application/json; charset=utf-8", NOTHING)
 
 
+def test_a_held_reply_is_empty_in_the_log(slow: ImdsServer) -> None:
+    with Wire(slow) as wire:
+        asks(slow, wire)
+        ((_, response),) = slow.log
+
+        assert (response.status_code, response.data) == (200, b"")
+
+
 def test_a_client_in_a_thread_waits_for_the_clock(slow: ImdsServer) -> None:
     replies: list[Reply] = []
 

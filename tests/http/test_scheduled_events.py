@@ -193,6 +193,7 @@ def test_an_event_may_come_without_notice(imds_server: ImdsServer, event_type: s
         ({"event_type": ["Freeze"]}, "unknown event type"),
         ({"source": "platform"}, "did you mean 'Platform'"),
         ({"notice_s": -1}, "notice_s cannot be -1"),
+        ({"notice_s": 30, "started": True}, "what starts at once is not announced"),
         ({"notice_s": "30"}, "notice_s cannot be '30'"),
         ({"notice_s": 1e12}, "notice_s cannot be"),
         ({"duration_s": -2}, "duration_s cannot be -2"),

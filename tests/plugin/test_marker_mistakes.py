@@ -70,6 +70,7 @@ MISTAKES = {
     ),
     "aia in a list": ('imds(aia=["dead"])', ["unknown aia mode [[]'dead'[]].", "*known: dead, dual, *"]),
     "digest_oid": ('imds(digest_oid="sha1")', ["unknown digest_oid 'sha1'.", "*did you mean *", "*known: sha256, *"]),
+    "identity_v2": ("imds(identity_v2=2)", ["identity_v2 cannot be 2.", "*right: True or False"]),
     "digest": ('imds(digest="sha256")', ["unknown option of the marker imds 'digest'.", "*did you mean 'digest_oid'?"]),
     "chain is no knob": ('imds_vm(chain="2026")', ["unknown VM knob 'chain'.", "*did you mean *", "*known: admin_*"]),
     "position": ('imds("2020-10-01")', ["the marker imds cannot be ('2020-10-01',).", "  right: imds([*], newest=*"]),

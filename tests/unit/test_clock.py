@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from pytest_imds import AttestationTimeError, ImdsUsageError, data
+from pytest_imds import AttestationTimeError, Fleet, ImdsServer, ImdsUsageError, data
 from pytest_imds.clock import Clock, seconds_at_least
 from pytest_imds.host import Host
 from pytest_imds.service.handle import handle
@@ -120,6 +120,22 @@ def test_a_time_that_no_date_can_tell_is_refused(host: Host, seconds: float) -> 
         host.clock.advance(seconds)
 
     assert date(host).year < 9999
+
+
+def test_many_small_steps_do_not_lead_further_than_one(host: Host) -> None:
+    def step_on() -> None:
+        for _ in range(100):
+            host.clock.advance(100 * 365 * DAY_S)
+
+    with pytest.raises(ImdsUsageError, match="beyond the year 9000"):
+        step_on()
+
+    assert 8800 < date(host).year < 9000
+
+
+def test_a_server_of_a_fleet_has_no_time_of_its_own() -> None:
+    with pytest.raises(ImdsUsageError, match="lives in the fleet's time"):
+        ImdsServer(fleet=Fleet(), clock=Clock())
 
 
 @pytest.mark.parametrize("value", [0, 0.0, 5, 5.5])

@@ -20,7 +20,7 @@ from pytest_imds import data
 from pytest_imds.host import Host
 from pytest_imds.service.handle import handle
 from pytest_imds.service.message import Reply, Request
-from pytest_imds.trust import der
+from pytest_imds.trust import der, processor
 from pytest_imds.trust.authority import Authority
 from pytest_imds.vm.model import Vm
 from pytest_imds.vm.provider import generate, generator
@@ -116,6 +116,17 @@ def test_a_vm_has_the_same_certificate_every_time() -> None:
     later.clock.advance(FIFTY_YEARS_S)
 
     assert answered(host()) == answered(later)
+
+
+def test_no_more_certificates_are_kept_than_a_fleet_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pytest_imds.trust.authority.LEAVES_KEPT", 2)
+    authority = Authority()
+    first = processor.vcek("a", authority)
+    kept = processor.vcek("b", authority)
+    processor.vcek("c", authority)
+
+    assert processor.vcek("b", authority) == kept
+    assert processor.vcek("a", authority) != first
 
 
 def test_each_vm_has_a_certificate_of_its_own_from_the_same_authorities() -> None:
