@@ -88,10 +88,10 @@ class ImdsServer(HTTPServer):
         if fleet and clock:
             raise ImdsUsageError.wrong_value("clock", clock, "left out: a server of a fleet lives in the fleet's time")
         self._shared = shared or Shared()
+        setting, last = Setting(chain, aia, digest_oid), versions.supported(newest)[-1]
         vm = generate(self._shared.fake, profile, seed, knobs, fleet.size if fleet else None)
         fleet = fleet or Fleet(clock)
         fleet.join()
-        setting, last = Setting(chain, aia, digest_oid), versions.supported(newest)[-1]
         clock, authority = fleet.clock, self._shared.authority
         self._host = Host(
             vm=vm,

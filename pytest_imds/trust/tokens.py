@@ -77,7 +77,7 @@ def signed(content: Mapping[str, Any], authority: Authority) -> str:
 def key_set(authority: Authority) -> dict[str, list[dict[str, Any]]]:
     """Return the key set (JWKS, RFC 7517) that tokens are verified with: one public key.
 
-    Its shape is that of Entra: ``kty``, ``use``, ``kid``, ``x5t``, ``n``, ``e`` and ``x5c``.
+    Source: ``discovery`` in ``fixtures_data/identity.json``.
     """
     key_id, public = thumbprint(authority), authority.key(TOKEN_KEY).public_key()
     assert isinstance(public, RSAPublicKey)  # noqa: S101 - the keys that sign are RSA keys

@@ -35,7 +35,7 @@ def arrived(server: ImdsServer, count: int) -> None:
     deadline = time.monotonic() + TIMEOUT_S
     while len(server.log) < count:
         assert time.monotonic() < deadline, f"{len(server.log)} requests instead of {count}"
-        time.sleep(0.001)
+        time.sleep(0.001)  # the server's thread has its turn
 
 
 def asks(server: ImdsServer, wire: Wire) -> Wire:

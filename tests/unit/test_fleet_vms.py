@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from pytest_imds import ImdsUsageError, Vm
+from pytest_imds import Fleet, ImdsServer, ImdsUsageError, Vm
 from pytest_imds.vm import profiles
 from pytest_imds.vm.provider import generate, generator
 
@@ -194,3 +194,12 @@ def test_assigning_to_a_member_changes_no_other() -> None:
 
     assert "role" not in second.tags
     assert (len(second.identities), second.load_balancer.refused) == (2, "")
+
+
+@pytest.mark.parametrize("wrong", [{"chain": "2025"}, {"vm_size": "huge"}, {"identity_v2": "yes"}], ids=str)
+def test_a_server_that_cannot_be_made_takes_no_place_in_its_fleet(wrong: dict[str, Any]) -> None:
+    of_servers = Fleet()
+    with pytest.raises(ImdsUsageError):
+        ImdsServer(fleet=of_servers, **wrong)
+
+    assert of_servers.size == 0
