@@ -23,6 +23,7 @@ EVIDENCE = {
 # What each file is, and what its facts are called in fidelity.md; in the order of that page.
 FILES = {
     "errors": ("Errors", "the status, the body and the sender of every refusal"),
+    "foreign": ("Foreign services", "what else may answer at the address of IMDS"),
     "behaviour": ("Behaviour", "the rules that routes, formats, headers and connections follow"),
     "senders": ("Senders", "who answers: the response headers of IMDS and of the host's web server"),
     "api_versions": ("Api-versions", "the api-versions, and how the service worded its refusals over the years"),
@@ -72,10 +73,11 @@ def facts() -> Iterator[Fact]:
     unknown = {path.stem for path in data.folder().glob("*.json")} ^ set(FILES)
     if unknown:
         raise SystemExit(f"FILES and fixtures_data disagree about: {', '.join(sorted(unknown))}")
-    for name, row in data.read("errors").items():
-        yield _fact("errors", name, f"{row['status']}, {_body(row['body'])}: {plain(row['when'])}", row)
+    for file in ("errors", "foreign"):
+        for name, row in data.read(file).items():
+            yield _fact(file, name, f"{row['status']}, {_body(row['body'])}: {plain(row['when'])}", row)
     for name, row in data.read("senders").items():
-        yield _fact("senders", name, f"{', '.join(row['headers'])}; {code('Server: ' + row['server'])}", row)
+        yield _fact("senders", name, f"{', '.join(row['headers'])}{_server(row)}", row)
     versions = data.read("api_versions")
     for row in versions["versions"]:
         yield _fact("api_versions", row["version"], "exists", row)
@@ -105,6 +107,10 @@ def _fact(file: str, name: str, what: str, row: dict[str, Any]) -> Fact:
     if ("assumption" in row) != row.get("assumed", False):
         raise SystemExit(f"{file}: {name}: what is assumed, and only that, has an assumption")
     return Fact(FILES[file][0], name, what, row["evidence"], row["source"], row.get("assumption", ""))
+
+
+def _server(row: dict[str, Any]) -> str:
+    return f"; {code('Server: ' + row['server'])}" if "server" in row else ""
 
 
 def _body(body: str) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from pytest_imds.clock import Clock
 from pytest_imds.events.scheduled import ScheduledEvents
+from pytest_imds.limits import Limits
 from pytest_imds.trust.attestation import Attestation
 from pytest_imds.trust.deliveries import Delivery
 from pytest_imds.trust.issuer import TokenIssuer
@@ -32,6 +33,7 @@ class Host:
         authority: returns the root of trust.
         newest: the newest api-version that the service has; None is all of them.
         identity_v2: whether the service has IMDSv2.
+        limits: how many requests it answers; None is any number.
     """
 
     vm: Vm
@@ -43,6 +45,7 @@ class Host:
     authority: Callable[[], Authority]
     newest: str | None = None
     identity_v2: bool = False
+    limits: Limits | None = None
 
     def has(self, option: str) -> bool:
         """Return whether what there is only with ``option`` is there; an empty one always is."""

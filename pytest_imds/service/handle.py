@@ -56,4 +56,6 @@ def handle(request: Request, host: Host) -> Reply:
     error = gate.refusal(request, host, endpoint)
     if error is not None:
         return replies.refusal(request, host, endpoint, error)
+    if host.limits is not None and not host.limits.admits(endpoint.path, request.at_once, host.clock.time()):
+        return replies.refusal(request, host, endpoint, "throttled")
     return ANSWERS[endpoint.path](request, host)

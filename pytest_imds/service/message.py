@@ -15,7 +15,8 @@ class Request:
     """An HTTP request.
 
     ``path`` is percent-decoded; ``query`` is not. Names in ``headers`` are in
-    lower case.
+    lower case. ``at_once`` is how many requests to managed identity are being
+    answered, this one among them.
     """
 
     method: str
@@ -23,6 +24,17 @@ class Request:
     query: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
+    at_once: int = 1
+
+    @property
+    def target(self) -> str:
+        """The path and the query."""
+        return f"{self.path}?{self.query}" if self.query else self.path
+
+    @property
+    def line(self) -> str:
+        """Verb and target, as a request is told."""
+        return f"{self.method} {self.target}"
 
     @property
     def segments(self) -> tuple[str, ...]:
@@ -62,7 +74,7 @@ class Reply:
 
     ``silent_after`` is how many bytes of the body are sent before nothing more
     comes; with 0 not even the head is sent. None is all of them. ``later`` is set if
-    nothing is sent yet.
+    nothing is sent yet. ``reason`` is what stands behind the status; empty is HTTP's own.
     """
 
     status: int
@@ -70,6 +82,7 @@ class Reply:
     body: bytes = b""
     silent_after: int | None = None
     later: Later | None = None
+    reason: str = ""
 
 
 class Later(NamedTuple):

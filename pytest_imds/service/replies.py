@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timezone
 from email.utils import format_datetime
 from functools import lru_cache
@@ -40,6 +41,8 @@ def document(host: Host, written: str, content_type: str) -> Reply:
 def refusal(request: Request, host: Host, endpoint: Endpoint, error_of_any: str) -> Reply:
     """Answer with an error of the gate, in the words of the endpoint or of the service's time."""
     name = endpoint.error(error_of_any)
+    if request.parameters.get("format", "").lower() == "text":
+        name = data.read("errors").get(name, {}).get("as_text", name)
     parameter = "format" if error_of_any == "format-unknown" else str(endpoint.version_parameter)
     return error(
         host,
@@ -59,10 +62,20 @@ def error(host: Host, name: str, **values: str) -> Reply:
         name: the key in the data.
         values: what goes into the bodies that have a place for it, by its name.
     """
-    row: dict[str, Any] = data.read("errors")[name]
+    return recorded(host, data.read("errors")[name], **values)
+
+
+def recorded(host: Host, row: Mapping[str, Any], **values: str) -> Reply:
+    """Answer as a row of the data says; ``values`` are as for ``error``."""
     body = PLACE.sub(lambda place: _filled(place[1], host, values), row["body"])
     content = body.encode()
-    return _reply(host, row["sender"], row["status"], row["content_type"], content, row.get("content_length"))
+    reply = _reply(host, row["sender"], row["status"], row["content_type"], content, row.get("content_length"))
+    return replace(reply, reason=row["reason"]) if "reason" in row else reply
+
+
+def strange(host: Host, content_type: str, body: bytes) -> Reply:
+    """Answer 200 with what IMDS does not say."""
+    return _reply(host, "portal", 200, content_type, body)
 
 
 def _filled(place: str, host: Host, values: Mapping[str, str]) -> str:
@@ -90,9 +103,10 @@ def _reply(
     known = data.read("senders")[sender]
     values = {
         "Content-Type": content_type,
-        "Server": known["server"],
+        "Server": known.get("server", ""),
         "x-ms-request-id": guid(host.random),
         "Date": _http_date(int(host.clock.time())),
         "Content-Length": str(len(body) if content_length is None else content_length),
     }
+    values.update(known.get("fixed", {}))
     return Reply(status, tuple((name, values[name]) for name in known["headers"]), body)
