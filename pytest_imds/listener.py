@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from queue import Empty, SimpleQueue
+from time import monotonic
 from typing import Any, Protocol
 
 from werkzeug.serving import BaseWSGIServer
 
 from pytest_imds.connection import Connection, idle_timeout_s
+from pytest_imds.door import Door, Kind, reset
 from pytest_imds.errors import ImdsPortError
 
 ADDRESS = "127.0.0.1"
@@ -42,7 +44,7 @@ class Listener(BaseWSGIServer):
 
     Every connection belongs to the owner that was attached when it was
     accepted, and is closed when that one is detached: what a test leaves open
-    never reaches the next.
+    never reaches the next. The next finds the door open, too.
     """
 
     def __init__(self, port: int = 0) -> None:
@@ -51,7 +53,7 @@ class Listener(BaseWSGIServer):
         self._connections: set[Connection] = set()
         self._changed = threading.Condition()
         self._lead = threading.Lock()
-        self._closed = threading.Event()
+        self._closed: SimpleQueue[None] = SimpleQueue()
         self._idle = 0
         self.alive = True
         # Werkzeug would end the program where a port is taken, and ask DNS for the name of the machine.
@@ -62,6 +64,8 @@ class Listener(BaseWSGIServer):
         with bound:
             super().__init__(ADDRESS, port, _nobody, fd=bound.fileno())
         self.server_name, self.server_port = ADDRESS, self.port
+        self._door = Door(self.socket, self.request_queue_size)
+        self._kind: Kind | None = None
         self._add_thread()
 
     def _add_thread(self) -> None:
@@ -78,31 +82,75 @@ class Listener(BaseWSGIServer):
         """
         while True:
             with self._lead:
-                accepted = self._accept()
-                if accepted is None:
-                    return
-                with self._changed:
-                    connection = Connection(*accepted, self, self._owner)
-                    self._connections.add(connection)
-                    self._idle -= 1
-                    if self._idle == 0:
-                        self._add_thread()
+                connection = self._next()
+            if connection is None:
+                return
             connection.serve()
             with self._changed:
                 self._connections.discard(connection)
                 self._idle += 1
                 self._changed.notify_all()
 
-    def _accept(self) -> tuple[socket.socket, Any] | None:
+    def _next(self) -> Connection | None:
+        """Wait for a client; return its connection, or None when the listener is alive no more."""
         while self.alive:
+            if self._door.until is not None:
+                self._door.rest(self._failed)
             with suppress(OSError):  # the client has gone before it was its turn
-                accepted: tuple[socket.socket, Any] = self.socket.accept()
-                if self.alive:
-                    return accepted
-                accepted[0].close()
+                client, address = self.socket.accept()
+                with self._changed:
+                    if self._door.until is None and self.alive:
+                        connection = Connection(client, address, self, self._owner)
+                        self._connections.add(connection)
+                        self._idle -= 1
+                        if self._idle == 0:
+                            self._add_thread()
+                        return connection
+                reset(client)
         self.server_close()
-        self._closed.set()
+        self._closed.put(None)
         return None
+
+    def _failed(self, problem: BaseException) -> None:
+        if (owner := self._owner) is not None:
+            owner.report(problem, "clients before a door that is shut")
+
+    def shut(self, kind: Kind, until: Callable[[], bool]) -> None:
+        """Let no client in.
+
+        Connections that are idle are closed, and the others when their replies have gone out.
+
+        Args:
+            kind: ``refused`` for a client that is told so, ``unanswered`` for one that hears nothing.
+            until: whether the door may open; asked every few milliseconds, by a thread of the listener.
+
+        Raises:
+            ImdsUsageError: the thread that accepts does not leave the socket; the door stays open.
+            ImdsPortError: somebody has taken the port; the listener is alive no more.
+        """
+        with self._door.turn:
+            with self._changed:
+                if self._owner is None:  # a thread that serves has outlived its test
+                    return
+                self._door.until, self._kind = until, kind
+                for open_connection in self._connections:
+                    if _idles(open_connection):
+                        open_connection.close()
+            try:
+                self._door.shut(kind)
+            except OSError:
+                self.alive = False
+                raise
+            self.socket = self._door.socket
+
+    @property
+    def shut_as(self) -> Kind | None:
+        """How the door is shut; None if it is open."""
+        return None if self._door.until is None else self._kind
+
+    def open(self) -> None:
+        """Let clients in again, from this moment on."""
+        self._door.open()
 
     def shutdown(self) -> list[str]:  # type: ignore[override]  # socketserver's returns nothing
         """Stop listening, close every connection, end the threads.
@@ -114,9 +162,8 @@ class Listener(BaseWSGIServer):
             return []
         self.alive = False
         unanswered = self.detach()
-        # The thread that leads waits in accept(), which nothing but a client ends everywhere.
-        with suppress(OSError), socket.create_connection((ADDRESS, self.port), LAST_REPLIES_S):
-            self._closed.wait(LAST_REPLIES_S)
+        with suppress(OSError, Empty), self._door.knock():
+            self._closed.get(timeout=LAST_REPLIES_S)
         return unanswered
 
     @property
@@ -137,16 +184,28 @@ class Listener(BaseWSGIServer):
         """
         with self._changed:
             self._owner = None
+        self.open()
+        with self._changed:
             for open_connection in self._connections:
                 if open_connection.answering is None:
                     open_connection.close()
-            deadline = time.monotonic() + LAST_REPLIES_S
-            while self._connections and time.monotonic() < deadline:
-                self._changed.wait(deadline - time.monotonic())
+            deadline = monotonic() + LAST_REPLIES_S
+            while self._connections and monotonic() < deadline:
+                self._changed.wait(deadline - monotonic())
             unfinished = [str(left.answering) for left in self._connections if left.answering]
             for left in self._connections:
                 left.close()
         return unfinished
+
+    @property
+    def connections(self) -> tuple[Connection, ...]:
+        """Those that are open."""
+        with self._changed:
+            return tuple(self._connections)
+
+    def at_once(self, path: str) -> int:
+        """Return how many requests to ``path`` and below are being answered."""
+        return sum(connection.asked.startswith(path) for connection in self.connections)
 
     def serves(self, busy: Connection) -> bool:
         """Return whether the test that a connection belongs to is still on."""
@@ -155,7 +214,7 @@ class Listener(BaseWSGIServer):
     def begins(self, busy: Connection, request: str) -> bool:
         """Note that ``request`` is being answered, unless its test is over."""
         with self._changed:
-            if self._owner is not busy.owner:
+            if self._owner is not busy.owner or (self._door.until is not None and _idles(busy)):
                 return False
             busy.answering = request
             return True
@@ -164,8 +223,13 @@ class Listener(BaseWSGIServer):
         """Note that the reply has gone out."""
         with self._changed:
             busy.answering = None
-            if self._owner is not busy.owner:
+            if self._owner is not busy.owner or (self._door.until is not None and _idles(busy)):
                 busy.owner = None
+
+
+def _idles(connection: Connection) -> bool:
+    """Return whether a connection waits for its next request, and not for the time to answer."""
+    return connection.answering is None and connection.held is None and not connection.silent
 
 
 def _nobody(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
