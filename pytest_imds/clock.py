@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from datetime import datetime, timezone
 from math import inf
-from typing import Any
+from typing import Any, Protocol
 
 from pytest_imds.errors import ImdsUsageError
 
@@ -13,18 +14,55 @@ CENTURY_S = 3_155_760_000
 LATEST_S = 221_845_392_000
 
 
+class Driver(Protocol):
+    """What makes the time of a clock virtual; while there is one, the functions of ``time`` tell that time."""
+
+    def time(self) -> float:
+        """Return what the machine's ``time.time`` says."""
+
+    def monotonic(self) -> float:
+        """Return what the machine's ``time.monotonic`` says."""
+
+    def sleep(self, seconds: float) -> None:
+        """Wait until the clock has gone on by ``seconds``."""
+
+    def advance(self, seconds: float) -> None:
+        """Move the clock on, in turn with whoever else moves it."""
+
+    def nudge(self) -> None:
+        """Move the clock on to what is waited for, if nothing but time can bring it."""
+
+
 class Clock:
-    """Tells the host's time; everything the service does by time asks here."""
+    """Tells the host's time: the machine's, and ahead of it by what was advanced.
+
+    Everything the service does by time asks here. With the fixture ``imds_clock`` the functions of the module
+    ``time`` tell this time too, and it goes on by itself wherever the code under test would only wait.
+    """
 
     def __init__(self) -> None:
         self._ahead_s = 0.0
+        self._driver: Driver | None = None
+
+    @property
+    def now(self) -> datetime:
+        """What time it is, in UTC."""
+        return datetime.fromtimestamp(self.time(), timezone.utc)
 
     def time(self) -> float:
-        """Return seconds since the epoch, as :func:`time.time` does, and ahead of it by what was advanced."""
-        return time.time() + self._ahead_s
+        """Return seconds since the epoch, as :func:`time.time` does."""
+        return (time if self._driver is None else self._driver).time() + self._ahead_s
+
+    def monotonic(self) -> float:
+        """Return seconds since some moment, as :func:`time.monotonic` does."""
+        return (time if self._driver is None else self._driver).monotonic() + self._ahead_s
+
+    def sleep(self, seconds: float) -> None:
+        """Wait as :func:`time.sleep` does; in virtual time that takes no longer than others need to catch up."""
+        (time if self._driver is None else self._driver).sleep(seconds)
 
     def advance(self, seconds: float) -> None:
-        """Move the service's time on; a client's own clock stays where it is.
+        """Move the time on. Without ``imds_clock`` it is the service's alone: a client's own stays where it is.
 
         Args:
             seconds: how far; 0 or more.
@@ -32,10 +70,24 @@ class Clock:
         Raises:
             ImdsUsageError: time does not go backwards, nor further than dates do.
         """
-        ahead_s = self._ahead_s + seconds_at_least("advance()", seconds, 0)
-        if time.time() + ahead_s > LATEST_S:
+        seconds_at_least("advance()", seconds, 0)
+        if self.time() + seconds > LATEST_S:
             raise ImdsUsageError.wrong_value("advance()", seconds, "seconds that do not lead beyond the year 9000")
-        self._ahead_s = ahead_s
+        (self.move if self._driver is None else self._driver.advance)(seconds)
+
+    def reached(self, second: float) -> bool:
+        """Return whether it is ``second`` since the epoch, or later; in virtual time, move on to it if that may be."""
+        if self._driver is not None:
+            self._driver.nudge()
+        return self.time() >= second
+
+    def move(self, seconds: float) -> None:
+        """Move the time on, whatever else goes on."""
+        self._ahead_s += seconds
+
+    def driven_by(self, driver: Driver | None) -> None:
+        """Make the time virtual, or with None the machine's again."""
+        self._driver = driver
 
 
 def seconds_at_least(what: str, received: Any, least: float) -> float:

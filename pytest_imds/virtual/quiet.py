@@ -1,0 +1,104 @@
+"""Whether the threads of the process do anything."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from types import FrameType
+from typing import NamedTuple
+
+from pytest_imds.virtual.bindings import module_of
+
+SERVER = "imds-server"
+# Threads of test runners, which wait for their own masters.
+RUNNERS = frozenset({"execnet", "xdist", "_pytest", "pluggy"})
+# What stands between the code that waits for I/O and the system.
+PLUMBING = frozenset({"selectors", "socket", "ssl"})
+# Whoever waits in these waits for a child process, or for I/O that cannot be seen into.
+CHILDREN = frozenset({"subprocess", "multiprocessing"})
+CHILDREN_OF_LOOPS = frozenset({"asyncio.unix_events", "asyncio.windows_events"})
+LINUX = sys.platform == "linux"
+
+
+class Spot(NamedTuple):
+    """Where a thread is: its frame, its instruction, and how long it has run."""
+
+    frame: int
+    place: tuple[int, int]
+    run_ns: int
+    native_id: int | None
+    server: bool
+
+
+def spots(frames: Mapping[int, FrameType]) -> dict[int, Spot] | None:
+    """Return where threads are, given what they execute; None if another one begins."""
+    known = {thread.ident: thread for thread in threading.enumerate()}
+    if None in known:  # it has been started, and has still to begin
+        return None
+    found = {}
+    for ident, frame in frames.items():
+        thread = known.get(ident)
+        native_id = None if thread is None else thread.native_id
+        place = id(frame.f_code), frame.f_lasti
+        server = thread is not None and thread.name == SERVER
+        found[ident] = Spot(id(frame), place, _run_ns(native_id), native_id, server)
+    return found
+
+
+def _run_ns(native_id: int | None) -> int:
+    """Return how long a thread has run.
+
+    A thread that computes may be seen at the same instruction twice: a loop yields where it begins anew, and C code
+    shows none of its instructions.
+    """
+    if LINUX and native_id is not None:
+        # This is how Linux numbers the clock of a thread; pthread_getcpuclockid() fails badly if that has ended.
+        with suppress(OSError):
+            return time.clock_gettime_ns(~native_id << 3 | 6)
+    return 0
+
+
+def runs(spot: Spot) -> bool:
+    """Return whether a thread would run if it had a processor, or waits for a disk."""
+    if not LINUX or spot.native_id is None:
+        return False
+    try:
+        status = os.open(f"/proc/self/task/{spot.native_id}/stat", os.O_RDONLY)
+    except OSError:
+        return True  # it has ended just now
+    try:
+        return os.read(status, 512).rpartition(b") ")[2][:1] in b"RD"
+    finally:
+        os.close(status)
+
+
+def idles(frame: FrameType) -> bool:
+    """Return whether a thread belongs to the test runner, which waits for other things than the test does."""
+    return module_of(frame).partition(".")[0] in RUNNERS
+
+
+def waits(frame: FrameType | None) -> bool:
+    """Return whether a thread waits for another one, or has ended."""
+    return frame is None or module_of(frame) in ("threading", "queue") or "concurrent.futures" in module_of(frame)
+
+
+def waits_for_child(frame: FrameType) -> bool:
+    """Return whether a thread waits for a child process, or for a name server."""
+    if module_of(frame) == "socket" and frame.f_code.co_name == "getaddrinfo":
+        return True
+    caller: FrameType | None = frame
+    while caller is not None and module_of(caller) in PLUMBING:
+        caller = caller.f_back
+    name = "" if caller is None else module_of(caller)
+    return name in CHILDREN_OF_LOOPS or name.partition(".")[0] in CHILDREN
+
+
+def within(frame: FrameType | None, outer: FrameType) -> bool:
+    """Return whether ``frame`` was called by ``outer``, however far up."""
+    while frame is not None and frame is not outer:
+        frame = frame.f_back
+    return frame is not None

@@ -1,0 +1,42 @@
+"""A thread that waits for virtual time."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from threading import TIMEOUT_MAX, Lock, get_ident
+
+
+class Waiter:
+    """A thread that waits for a moment of virtual time, or with None for something else.
+
+    With ``drives`` it makes time go on by itself; otherwise it does while the thread waits that began virtual time.
+    """
+
+    come = False
+
+    def __init__(self, deadline: float | None, *, drives: bool = True) -> None:
+        self.deadline = deadline
+        self.drives = drives
+        self.thread = get_ident()
+        self._gate = Lock()
+        self._gate.acquire()
+
+    def ready(self) -> bool:
+        """Return whether what it waits for has come, though its thread need not know yet."""
+        return self.come
+
+    def pause(self, seconds: float) -> bool:
+        """Wait really; return whether what it waits for has come."""
+        self._gate.acquire(timeout=seconds)
+        return self.come
+
+    def wake(self) -> None:
+        """End the pause."""
+        with suppress(RuntimeError):  # it has been ended already
+            self._gate.release()
+
+    def finish(self, seconds: float) -> None:
+        """Wait really for the rest, for time is virtual no more."""
+        self._gate.acquire(blocking=False)  # somebody may have ended a pause that was over
+        if not self.come:
+            self._gate.acquire(timeout=max(0.0, min(seconds, TIMEOUT_MAX)))
