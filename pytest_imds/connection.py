@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import selectors
 import socket
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -13,6 +14,9 @@ from urllib.parse import unquote
 from werkzeug.serving import DechunkedInput
 
 from pytest_imds import data
+from pytest_imds.clock import Clock
+from pytest_imds.door import reset
+from pytest_imds.faults.script import End, Script, Writer
 from pytest_imds.head import Head, RefusedError, read_head
 
 if TYPE_CHECKING:
@@ -23,31 +27,52 @@ if TYPE_CHECKING:
 DRAIN_BYTES = 4 * 1024 * 1024
 DRAIN_S = 0.25
 # How often a reply that is held back is looked at: a test may move the time on.
-LOOK_AGAIN_S = 0.005
+LOOK_AGAIN_S = 0.002
 
 
 class ClientGoneError(Exception):
     """The client does not take the reply."""
 
 
-class SilentError(Exception):
-    """A body raises it where nothing more is to come: the client waits for as long as it likes."""
-
-
 class Held:
     """A body that is not there before its time.
 
     Args:
-        ready: whether it is time.
-        answer: makes the answer, when it is.
+        clock: whose time it is.
+        due: the second from which on it may be sent.
+        answer: makes the answer, when it is time.
     """
 
-    def __init__(self, ready: Callable[[], bool], answer: Callable[[], Answer]) -> None:
-        self.ready = ready
+    def __init__(self, clock: Clock, due: float, answer: Callable[[], Answer]) -> None:
+        self.clock = clock
+        self.due = due
         self.answer = answer
 
     def __iter__(self) -> Iterator[bytes]:
         """Give nothing yet."""
+        return iter(())
+
+
+class Scripted:
+    """A body whose bytes leave, with those of the head, as a script says.
+
+    Args:
+        body: the body that would have left.
+        writer: writes the script.
+        clock: the time that the script goes by.
+    """
+
+    def __init__(self, body: Iterable[bytes], writer: Writer, clock: Clock) -> None:
+        self.body = body
+        self.clock = clock
+        self._writer = writer
+
+    def script(self, head: bytes, bodiless: bool) -> Script:
+        """Return how head and body leave."""
+        return self._writer(head, b"" if bodiless else b"".join(self.body))
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Give nothing that could leave in the usual way."""
         return iter(())
 
 
@@ -63,6 +88,9 @@ class Connection:
         self, client: socket.socket, address: tuple[str, int], listener: Listener, owner: Owner | None
     ) -> None:
         self.answering: str | None = None
+        self.asked = ""
+        self.held: tuple[float, float] | None = None  # the second that the reply waits for, and since when
+        self.silent = False
         self.owner = owner
         self._client = client
         self._address = address
@@ -84,17 +112,44 @@ class Connection:
         with suppress(OSError):  # it is closed already
             self._client.shutdown(socket.SHUT_RDWR)
 
+    @property
+    def peer(self) -> tuple[str, int]:
+        """The address of the client."""
+        return self._address
+
+    @property
+    def busy(self) -> bool:
+        """Whether the client has sent what is not answered yet, and not for want of time."""
+        if self.held is not None or self.silent:
+            return False
+        return self.answering is not None or self._unread()
+
+    @property
+    def given_up(self) -> bool:
+        """Whether the client has closed the connection while its reply is held back."""
+        with suppress(OSError):
+            return self.held is not None and self._unread() and not self._client.recv(1, socket.MSG_PEEK)
+        return True
+
+    def _unread(self) -> bool:
+        with suppress(OSError, ValueError), selectors.DefaultSelector() as selector:  # it may be closed already
+            selector.register(self._client, selectors.EVENT_READ)
+            return bool(selector.select(0))
+        return False
+
     def _answer_next(self, owner: Owner, stream: BinaryIO) -> bool:
         try:
             head = read_head(stream)
         except RefusedError as refused:
             self._refuse(owner, str(refused))
             return False
-        if head is None or not self._listener.begins(self, f"{head.method} {head.target}"):
+        if head is None or not self._listener.begins(self, head.line):
             return False
+        self.asked = head.target
         try:
             return self._answer(owner, head, stream)
         finally:
+            self.asked = ""
             self._listener.ends(self)
 
     def _answer(self, owner: Owner, head: Head, stream: BinaryIO) -> bool:
@@ -104,31 +159,30 @@ class Connection:
         try:
             body, status, headers = owner.answer(self._environ(head, stream))
             while isinstance(body, Held):
-                if not self._wait(body, f"{head.method} {head.target}"):
+                if not self._wait(body.clock, body.due, head):
                     return False
                 body, status, headers = body.answer()
             return self._send(head, body, status, headers)
         except ClientGoneError:
             raise
-        except SilentError:
-            self._listener.ends(self)  # the end of the test does not wait for it
-            if self.owner is not None:
-                self._client.recv(1)
-            return False
         except BaseException as problem:  # noqa: BLE001 - even pytest.fail() belongs to the test, not to this thread
-            owner.report(problem, f"{head.method} {head.target}")
+            owner.report(problem, head.line)
             if not self._begun:
                 self._put(_failure())
             return False
 
-    def _wait(self, held: Held, request: str) -> bool:
-        """Wait until a reply may be sent; the end of the test does not wait for it."""
+    def _wait(self, clock: Clock, due: float, head: Head) -> bool:
+        """Wait until a reply may go on; the end of the test does not wait for it."""
+        self.held = (due, clock.time())
         self._listener.ends(self)
-        while not held.ready():
-            if not self._listener.serves(self):
-                return False
-            sleep(LOOK_AGAIN_S)
-        return self._listener.begins(self, request)
+        try:
+            while not clock.reached(due):
+                if not self._listener.serves(self) or self.given_up:
+                    return False
+                sleep(LOOK_AGAIN_S)
+            return self._listener.begins(self, head.line)
+        finally:
+            self.held = None
 
     def _environ(self, head: Head, stream: BinaryIO) -> dict[str, Any]:
         """Return the request as PEP 3333 has it."""
@@ -165,11 +219,13 @@ class Connection:
         measured = bodiless or "content-length" in names
         chunked = not measured and head.version != "HTTP/1.0"
         # A body that came in chunks may have left its trailer unread.
-        close = head.wants_close or head.chunked or not (measured or chunked)
+        close = head.wants_close or head.chunked or not (measured or chunked) or ("Connection", "close") in headers
         lines = "".join(f"{name}: {value}\r\n" for name, value in headers)
         lines += "Transfer-Encoding: chunked\r\n" if chunked else ""
         lines += "Connection: close\r\n" if close else ""
         pending = f"HTTP/1.1 {status}\r\n{lines}\r\n".encode("latin-1")
+        if isinstance(body, Scripted):
+            return self._play(head, body.script(pending, bodiless), body.clock) and not close
         try:
             for part in body:
                 if part and not bodiless:
@@ -182,6 +238,28 @@ class Connection:
             if hasattr(body, "close"):
                 body.close()
         return not close
+
+    def _play(self, head: Head, script: Script, clock: Clock) -> bool:
+        """Send what the script says; return whether the connection goes on."""
+        for piece in script.pieces:
+            if piece.after_s and not self._wait(clock, clock.time() + piece.after_s, head):
+                return False
+            self._put(piece.sent)
+        if script.end is End.RESET:
+            reset(self._client)
+        elif script.end is not End.KEEP and script.end is not End.CLOSE:
+            self._fall_silent(script.end)
+        return script.end is End.KEEP
+
+    def _fall_silent(self, end: End) -> None:
+        """Keep the connection open until the client closes it or the test ends, which does not wait for it."""
+        self.silent = True
+        if end is End.HALF_CLOSE:
+            self._client.shutdown(socket.SHUT_WR)
+        self._listener.ends(self)
+        self._client.settimeout(None)
+        while self.owner is not None and self._client.recv(65536):
+            pass
 
     def _put(self, sent: bytes) -> None:
         try:

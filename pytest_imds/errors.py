@@ -218,6 +218,19 @@ class AttestationVmError(AttestationError):
     check = "vm"
 
 
+# How many requests a message lists.
+SHOWN = 20
+
+
+def never_fired(fault: str, arrived: Sequence[str]) -> str:
+    """Say that a fault has broken nothing, what did arrive, and what to do."""
+    lines = [f"the fault {fault} never fired: this test has proved nothing about it.", "  requests that arrived:"]
+    lines += [f"    {request}" for request in arrived[-SHOWN:]] or ["    none"]
+    if len(arrived) > SHOWN:
+        lines.insert(2, f"    ({len(arrived) - SHOWN} more before these)")
+    return "\n".join([*lines, "  if it need not fire: required=False"])
+
+
 def _told(problem: BaseException | str) -> str:
     if isinstance(problem, str):
         return problem

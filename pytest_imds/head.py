@@ -38,6 +38,11 @@ class Head:
     headers: dict[str, str]
 
     @property
+    def line(self) -> str:
+        """The request as it is told: verb and target."""
+        return f"{self.method} {self.target}"
+
+    @property
     def wants_close(self) -> bool:
         """Whether the client closes the connection after the reply."""
         connection = self.headers.get("HTTP_CONNECTION", "").lower()

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from http import HTTPStatus
 from random import Random
+from threading import Lock
 from types import TracebackType
 from typing import Any
 
 from pytest_httpserver import HTTPServer, HTTPServerError
 from werkzeug import Request, Response
-from werkzeug.exceptions import BadRequest, HTTPException
+from werkzeug.exceptions import HTTPException
 
 from pytest_imds import wsgi
 from pytest_imds.clock import Clock
-from pytest_imds.errors import ImdsServerError, ImdsUsageError
+from pytest_imds.errors import ImdsServerError, ImdsUsageError, never_fired
 from pytest_imds.events.fleet import Fleet
 from pytest_imds.events.scheduled import ScheduledEvents
+from pytest_imds.faults.faults import Faults
 from pytest_imds.host import Host
+from pytest_imds.limits import Limits
 from pytest_imds.listener import ADDRESS, Answer, Listener
-from pytest_imds.service import replies, versions
+from pytest_imds.outage import Outages
+from pytest_imds.problems import Met, Problem
+from pytest_imds.service import message, replies, versions
 from pytest_imds.service.handle import handle
 from pytest_imds.shared import Shared
 from pytest_imds.trust.attestation import Attestation
@@ -26,9 +30,6 @@ from pytest_imds.trust.issuer import TokenIssuer
 from pytest_imds.trust.setting import Setting
 from pytest_imds.vm.model import Vm
 from pytest_imds.vm.provider import generate
-
-# What went wrong, and the requests that met it.
-Problem = tuple[BaseException | str, list[str]]
 
 
 class ImdsServer(HTTPServer):
@@ -48,6 +49,7 @@ class ImdsServer(HTTPServer):
         digest_oid: what attested documents call their digest: ``sha256WithRSAEncryption``, as the
             service does, or ``sha256``.
         identity_v2: whether the service has IMDSv2, which makes certificates of managed identities.
+        rate_limit: whether the service refuses more requests a second than Azure answers.
         fleet: the other VMs that its VM belongs to; None is one that stands alone.
         clock: the time it lives in, if it has no fleet; a new clock by default.
         port: the port to listen on; 0 is a free one.
@@ -75,6 +77,7 @@ class ImdsServer(HTTPServer):
         aia: str = "",
         digest_oid: str = "sha256WithRSAEncryption",
         identity_v2: bool = False,
+        rate_limit: bool = False,
         fleet: Fleet | None = None,
         clock: Clock | None = None,
         port: int = 0,
@@ -83,8 +86,9 @@ class ImdsServer(HTTPServer):
     ) -> None:
         super().__init__(ADDRESS, port, threaded=True)
         versions.check(newest)
-        if not isinstance(identity_v2, bool):
-            raise ImdsUsageError.wrong_value("identity_v2", identity_v2, "True or False")
+        for option, value in (("identity_v2", identity_v2), ("rate_limit", rate_limit)):
+            if not isinstance(value, bool):
+                raise ImdsUsageError.wrong_value(option, value, "True or False")
         if fleet and clock:
             raise ImdsUsageError.wrong_value("clock", clock, "left out: a server of a fleet lives in the fleet's time")
         self._shared = shared or Shared()
@@ -103,8 +107,10 @@ class ImdsServer(HTTPServer):
             authority=authority,
             newest=newest,
             identity_v2=identity_v2,
+            limits=Limits(Lock()) if rate_limit else None,
         )
-        self._met_by: list[tuple[BaseException, str]] = []
+        self._outages = Outages(self._host, f"{seed} faults", self._running)
+        self._met = Met()
 
     @property
     def url(self) -> str:
@@ -132,6 +138,11 @@ class ImdsServer(HTTPServer):
         return self._host.events
 
     @property
+    def faults(self) -> Faults:
+        """What breaks, and when."""
+        return self._outages.faults
+
+    @property
     def clock(self) -> Clock:
         """The time of the service."""
         return self._host.clock
@@ -148,6 +159,7 @@ class ImdsServer(HTTPServer):
         listener = self._shared.listener(self.port)
         listener.attach(self)
         self.server, self.port = listener, listener.port
+        self._outages.mind_the_door()
 
     def stop(self) -> None:
         """Stop listening: a client is refused from here on.
@@ -169,13 +181,18 @@ class ImdsServer(HTTPServer):
 
     def _end(self, unanswered: list[str]) -> None:
         self.server = None
+        self._outages.leave()
         for request in unanswered:
             self.add_assertion(f"{request} was still being answered when the test ended")
 
     def _listener(self) -> Listener:
-        if not isinstance(self.server, Listener):
+        listener = self._running()
+        if listener is None:
             raise HTTPServerError("Server is not running")
-        return self.server
+        return listener
+
+    def _running(self) -> Listener | None:
+        return self.server if isinstance(self.server, Listener) else None
 
     def __exit__(
         self,
@@ -198,20 +215,23 @@ class ImdsServer(HTTPServer):
         if problems := self.problems():
             raise ImdsServerError.during_test(problems)
 
-    def problems(self) -> list[Problem]:
-        """Return all that went wrong inside the server, each with the requests that met it, and forget it."""
+    def problems(self, *, judged: bool = True) -> list[Problem]:
+        """Return all that went wrong inside the server, each with the requests that met it, and forget it.
+
+        Args:
+            judged: whether a fault that has never fired is among it.
+        """
         problems: list[Exception | str] = [*self.assertions, *self.handler_errors]
         self.clear_assertions()
         self.clear_handler_errors()
-        requests: dict[int, list[str]] = {}
-        for problem, request in self._met_by:
-            requests.setdefault(id(problem), []).append(request)
-        in_order = sorted(problems, key=lambda problem: [*requests, id(problem)].index(id(problem)))
-        return [(problem, requests.get(id(problem), [])) for problem in in_order]
+        if judged:
+            arrived = [wsgi.asked(request).line for request, _ in self.log]
+            problems += [never_fired(fault, arrived) for fault in self.faults.idle()]
+        return self._met.by(problems)
 
     def report(self, problem: BaseException, request: str) -> None:
         """Take note of a problem, and of the request that met it."""
-        self._met_by.append((problem, request))
+        self._met.note(problem, request)
         if not any(problem is noted for noted in (*self.assertions, *self.handler_errors)):
             self.handler_errors.append(problem)  # type: ignore[arg-type]  # pytest.fail() raises a BaseException
 
@@ -232,21 +252,17 @@ class ImdsServer(HTTPServer):
 
         Releases of pytest-httpserver differ in what theirs takes and returns.
         """
-        if wsgi.has_body(request):
-            try:
-                request.get_data()
-            except OSError as broken:
-                raise BadRequest(f"the body of the request broke off: {broken}") from None
-        response = self.dispatch(request)
+        wsgi.read_body(request)
+        if self._outages.faults.planned:
+            response = self._outages.answer(self._asked(request), lambda: self.dispatch(request))
+        else:
+            response = self.dispatch(request)
         self.log.append((request, response))
         return response
 
     def refusal(self, error: str) -> bytes:
         """Return the bytes that refuse what is no HTTP request."""
-        reply = replies.error(self._host, error)
-        headers = "".join(f"{name}: {value}\r\n" for name, value in reply.headers)
-        status = f"{reply.status} {HTTPStatus(reply.status).phrase}"
-        return f"HTTP/1.1 {status}\r\n{headers}Connection: close\r\n\r\n".encode() + reply.body
+        return wsgi.last_words(replies.error(self._host, error))
 
     def dispatch(self, request: Request) -> Response:
         """Let what the test has registered answer, then IMDS.
@@ -275,4 +291,8 @@ class ImdsServer(HTTPServer):
         return answered if isinstance(answered, Response) else Response(answered)
 
     def _imds(self, request: Request) -> Response:
-        return wsgi.response(handle(wsgi.asked(request), self._host), self.clock)
+        return wsgi.response(handle(self._asked(request), self._host), self.clock)
+
+    def _asked(self, request: Request) -> message.Request:
+        listener = self._running() if self._host.limits else None
+        return wsgi.asked(request, listener.at_once("/metadata/identity") if listener else 1)

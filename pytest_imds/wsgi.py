@@ -7,13 +7,19 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, cast
 
 from werkzeug import Request, Response
+from werkzeug.exceptions import BadRequest
 
 from pytest_imds.clock import Clock
-from pytest_imds.connection import Held, SilentError
+from pytest_imds.connection import Held, Scripted
+from pytest_imds.faults.script import Writer, silent
 from pytest_imds.service import message
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable
+
+
+# What Werkzeug looks at to see whether a body may be sent, and where a redirection leads.
+_NOWHERE = {"REQUEST_METHOD": "GET", "wsgi.url_scheme": "http", "SERVER_NAME": "127.0.0.1", "SERVER_PORT": "80"}
 
 
 class CompleteResponse(Response):
@@ -29,32 +35,58 @@ def has_body(request: Request) -> bool:
     return "CONTENT_LENGTH" in request.environ or "HTTP_TRANSFER_ENCODING" in request.environ
 
 
-def asked(request: Request) -> message.Request:
-    """Return what a request asks of the service."""
+def read_body(request: Request) -> None:
+    """Read the body of a request if it has one.
+
+    Raises:
+        BadRequest: it breaks off.
+    """
+    if has_body(request):
+        try:
+            request.get_data()
+        except OSError as broken:
+            raise BadRequest(f"the body of the request broke off: {broken}") from None
+
+
+def last_words(reply: message.Reply) -> bytes:
+    """Return the bytes of a reply after which the connection is closed."""
+    headers = "".join(f"{name}: {value}\r\n" for name, value in reply.headers)
+    status = f"{reply.status} {HTTPStatus(reply.status).phrase}"
+    return f"HTTP/1.1 {status}\r\n{headers}Connection: close\r\n\r\n".encode() + reply.body
+
+
+def asked(request: Request, at_once: int = 1) -> message.Request:
+    """Return what a request asks of the service; ``at_once`` is of how many it is one."""
     environ = request.environ
     body = request.get_data() if has_body(request) else b""
     path, query = (environ[part].encode("latin-1").decode(errors="replace") for part in ("PATH_INFO", "QUERY_STRING"))
     headers = {_header_name(name): value for name, value in environ.items() if name[:5] == "HTTP_"}
-    return message.Request(environ["REQUEST_METHOD"], path, query, headers, body)
+    return message.Request(environ["REQUEST_METHOD"], path, query, headers, body, at_once)
 
 
 def response(reply: message.Reply, clock: Clock) -> CompleteResponse:
     """Return a reply of the service as it goes out; ``clock`` is the service's."""
-    status = f"{reply.status} {HTTPStatus(reply.status).phrase}"
-    parts: Iterable[bytes] = [reply.body] if reply.body else []
-    if reply.silent_after is not None:
-        parts = _broken_off(reply.body, reply.silent_after)
     if (later := reply.later) is not None:
-        parts = Held(lambda: clock.time() >= later.second, lambda: response(later.reply(), clock).get_wsgi_response({}))
-    return CompleteResponse(parts, status, list(reply.headers))
+        return held(clock, later.second, lambda: response(later.reply(), clock))
+    status = f"{reply.status} {reply.reason or HTTPStatus(reply.status).phrase}"
+    complete = CompleteResponse([reply.body] if reply.body else [], status, list(reply.headers))
+    return complete if reply.silent_after is None else scripted(complete, silent(reply.silent_after), clock)
+
+
+def held(clock: Clock, second: float, make: Callable[[], Response]) -> CompleteResponse:
+    """Return a response that is made when it is time for it."""
+    return CompleteResponse(Held(clock, second, lambda: make().get_wsgi_response(_NOWHERE)), "200 OK", [])
+
+
+def scripted(complete: Response, writer: Writer, clock: Clock) -> CompleteResponse:
+    """Return a response whose bytes leave in another way than HTTP's."""
+    body, status, headers = complete.get_wsgi_response(_NOWHERE)
+    if isinstance(body, Held):
+        answer = body.answer
+        return held(clock, body.due, lambda: scripted(CompleteResponse(*answer()), writer, clock))
+    return CompleteResponse(Scripted(body, writer, clock), status, headers)
 
 
 @lru_cache(maxsize=256)
 def _header_name(wsgi_name: str) -> str:
     return wsgi_name[5:].replace("_", "-").lower()
-
-
-def _broken_off(body: bytes, after: int) -> Iterator[bytes]:
-    if after:
-        yield body[:after]
-    raise SilentError

@@ -1,0 +1,202 @@
+"""The faults of a server: what a test has planned, in which order, and what has been broken."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from random import Random
+from typing import Any, Literal, NamedTuple
+
+from pytest_imds.clock import Clock
+from pytest_imds.errors import ImdsUsageError
+from pytest_imds.faults.chaos import Chaos
+from pytest_imds.faults.effects import Door, Effect, Late
+from pytest_imds.faults.fault import Fault, parameters
+from pytest_imds.faults.kinds import Kinds, When
+from pytest_imds.faults.plan import Plan, Terms
+from pytest_imds.faults.script import End, Writer, cut
+from pytest_imds.service.message import Request
+
+
+class Fired(NamedTuple):
+    """A request that a fault has broken.
+
+    Attributes:
+        fault: the name of the fault, such as ``gone``.
+        request: verb and target, such as ``GET /metadata/instance?api-version=2021-02-01``; ``connect`` for an
+            attempt to connect.
+        at_s: when, in seconds from the beginning of the test, on its clock.
+    """
+
+    fault: str
+    request: str
+    at_s: float
+
+
+class Broken(NamedTuple):
+    """What happens to a request that is broken: its reply is late, it is another, its bytes leave in another way."""
+
+    late_s: float = 0.0
+    effect: Effect | None = None
+    writer: Writer | None = None
+
+
+class Faults(Kinds):
+    """Breaks requests as a test has planned; each method plans one fault, from now on.
+
+    Of several that would break a request the first that was planned does, and the others wait; ``latency`` goes
+    together with any.
+
+    Args:
+        clock: the time of the service.
+        seed: what chance comes from.
+        lock: held while requests are counted.
+        changed: called when something has been planned or cleared.
+    """
+
+    def __init__(self, clock: Clock, seed: str, lock: AbstractContextManager[Any], changed: Callable[[], None]) -> None:
+        self._clock = clock
+        self._seed = seed
+        self._lock = lock
+        self._changed = changed
+        self._began = clock.time()
+        self._lines: list[list[Plan]] = []  # the plans of a line come one after another
+        self._made: list[Plan] = []
+        self._fired: list[Fired] = []
+        self._chaos: Chaos | None = None
+        self._shown: list[str] = []
+
+    @property
+    def fired(self) -> tuple[Fired, ...]:
+        """What has been broken, in order; chaos is not among it."""
+        return tuple(self._fired)
+
+    @property
+    def planned(self) -> bool:
+        """Whether there is anything that might break a request."""
+        return bool(self._lines) or self._chaos is not None
+
+    def sequence(self, *faults: Fault) -> None:
+        """Play faults one after another: each begins when the one before is over.
+
+        Args:
+            faults: such as ``Fault("gone", window=70), Fault("throttled", requests=2)``.
+
+        Raises:
+            ImdsUsageError: one that is not the last has no end.
+        """
+        apart = Faults(self._clock, f"{self._seed} {len(self._made)}", self._lock, lambda: None)
+        for fault in faults:
+            if not isinstance(fault, Fault):
+                raise ImdsUsageError.wrong_value("sequence()", fault, 'faults, such as Fault("gone", window=70)')
+            fault.plan(apart)
+        line = apart._made
+        if not line:
+            raise ImdsUsageError.wrong_value("sequence()", (), "one fault at least")
+        for plan in line[:-1]:
+            if not plan.ends:
+                raise ImdsUsageError.wrong_value("sequence()", plan.told, "faults with an end: times= or window=")
+        self._add(line)
+
+    def clear(self) -> None:
+        """End all faults. One that has never fired still fails the test."""
+        with self._lock:
+            self._lines = []
+        self._changed()
+
+    def unleash(self, chaos: Chaos) -> None:
+        """Let chance break what nothing else breaks."""
+        self._chaos = chaos
+
+    @property
+    def chaotic(self) -> tuple[str, ...]:
+        """What chance has broken, in order, a line each."""
+        return tuple(self._shown)
+
+    def breaking(self, request: Request) -> Broken:
+        """Return what happens to ``request``, and take note of it."""
+        now = self._clock.time()
+        broken = Broken()
+        with self._lock:
+            for plan in self._current(now):
+                late = isinstance(plan.effect, Late)
+                if (late or broken.effect is None) and plan.breaks(request, now):
+                    self._note(plan, request.line, now)
+                    broken = _with(broken, plan.effect, plan.random)
+            if self._chaos is not None and broken.effect is None and request.path.startswith("/metadata"):
+                broken = self._at_random(self._chaos, request, broken, now)
+        return broken
+
+    def door(self) -> Literal["refused", "unanswered"] | None:
+        """Return what happens to those who try to connect now; None as a rule."""
+        now = self._clock.time()
+        with self._lock:
+            plan = self._shut_by(now)
+            if plan is None:
+                return None
+            plan.open(now)  # others' attempts are not seen: the window does not wait for one
+            return plan.effect.kind if isinstance(plan.effect, Door) else None
+
+    def may_open(self) -> bool:
+        """Return whether a door that is shut may be opened: nobody is on the way to find it shut."""
+        now = self._clock.time()
+        doors = [plan for line in self._lines for plan in line if isinstance(plan.effect, Door) and plan.let_through]
+        return not any(plan.expected(now) for plan in doors)
+
+    def attempted(self) -> None:
+        """Take note that this process tries to connect."""
+        now = self._clock.time()
+        with self._lock:
+            plan = self._shut_by(now)
+            if plan is not None:
+                plan.hit(now)
+                self._note(plan, "connect", now)
+
+    def idle(self) -> list[str]:
+        """Return the faults that were to break something, and have not."""
+        return [plan.told for plan in self._made if plan.terms.required and not plan.hits]
+
+    def _plan(self, name: str, effect: Effect, told: dict[str, Any], when: When) -> None:
+        given: Mapping[str, Any] = {**when}
+        for what in given:
+            if what not in When.__annotations__:
+                raise ImdsUsageError.unknown(f"parameter of the fault {name}", what, parameters(name))
+        written = [f"{what}={value!r}" for what, value in {**told, **given}.items() if value is not None]
+        random = Random(f"{self._seed} {len(self._made)}")
+        self._add([Plan(name, effect, Terms.of(name, effect, given), f"{name}({', '.join(written)})", random)])
+
+    def _add(self, line: list[Plan]) -> None:
+        with self._lock:
+            self._lines = [*self._lines, line]
+            self._made = [*self._made, *line]
+        self._changed()
+
+    def _current(self, now: float) -> Iterator[Plan]:
+        """Yield the first plan of each line that is not over."""
+        for line in self._lines:
+            plan = next((plan for plan in line if not plan.over(now)), None)
+            if plan is not None:
+                yield plan
+
+    def _shut_by(self, now: float) -> Plan | None:
+        shut = (plan for plan in self._current(now) if isinstance(plan.effect, Door) and plan.let_through)
+        return next(shut, None)
+
+    def _note(self, plan: Plan, request: str, now: float) -> None:
+        self._fired.append(Fired(plan.name, request, now - self._began))
+
+    def _at_random(self, chaos: Chaos, request: Request, broken: Broken, now: float) -> Broken:
+        chosen = chaos.chosen()
+        if chosen is None:
+            return broken
+        self._shown.append(f"{chosen.told} at {now - self._began:.1f} s: {request.line}")
+        return _with(broken, chosen.effect, chaos.random)
+
+
+def _with(broken: Broken, effect: Effect, random: Random) -> Broken:
+    late_s = broken.late_s + effect.late_s(random)
+    if isinstance(effect, Late):
+        return broken._replace(late_s=late_s)
+    # Who asks over a connection that was made before the door was shut is thrown out.
+    writer = cut(0, End.RESET) if isinstance(effect, Door) else effect.writer(random)
+    return Broken(late_s, effect, writer)
