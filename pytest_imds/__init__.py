@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pytest_imds.clock import Clock
     from pytest_imds.errors import (
         AttestationAuthorityError,
         AttestationChainError,
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
     from pytest_imds.events.fleet import Fleet
     from pytest_imds.events.scheduled import Event, ScheduledEvents
     from pytest_imds.factory import ServerFactory
+    from pytest_imds.faults.fault import Fault
+    from pytest_imds.faults.faults import Faults, Fired
     from pytest_imds.server import ImdsServer
     from pytest_imds.trust.attestation import Attestation
     from pytest_imds.trust.document import Document
@@ -77,8 +80,12 @@ __all__ = [
     "AttestationTrailingDataError",
     "AttestationValidityError",
     "AttestationVmError",
+    "Clock",
     "Document",
     "Event",
+    "Fault",
+    "Faults",
+    "Fired",
     "Fleet",
     "Forgery",
     "Identity",
@@ -120,9 +127,13 @@ _ROOMS = {
     "AttestationValidityError": "errors",
     "AttestationVmError": "errors",
     "CHECKS": "trust.forgeries",
+    "Clock": "clock",
     "Document": "trust.document",
     "Event": "events.scheduled",
     "FORGERIES": "trust.forgeries",
+    "Fault": "faults.fault",
+    "Faults": "faults.faults",
+    "Fired": "faults.faults",
     "Fleet": "events.fleet",
     "Forgery": "trust.forgeries",
     "Identity": "vm.identity",

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pytest_imds.faults.fault import Planned
+
 
 @dataclass(frozen=True)
 class Asked:
@@ -18,6 +20,8 @@ class Asked:
         profile: that of the VM of ``imds_server``.
         knobs: those of the VM of ``imds_server``.
         usual_profile: that of any other VM for which none is named.
+        faults: what breaks requests to ``imds_server``.
+        chaos: the seed of faults at random; None is none of them.
     """
 
     seed: str
@@ -26,3 +30,5 @@ class Asked:
     profile: str
     knobs: Mapping[str, Any]
     usual_profile: str
+    faults: tuple[Planned, ...] = ()
+    chaos: str | None = None

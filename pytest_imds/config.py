@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
@@ -11,8 +12,12 @@ MARKERS = {
     "imds_vm": 'imds_vm(profile="linux", **knobs): the VM that imds_server serves: its profile and what is different'
     " (location, tags, vm_size, scale_set, identity, user_identities, load_balancer, data_disks, user_data ...)",
     "imds": 'imds(*, newest=None, cloud=None, chain="2024", aia=None, digest_oid="sha256WithRSAEncryption",'
-    " identity_v2=False): the service that answers: the newest api-version it has, the cloud it runs in, how its"
-    " attested documents are signed, whether it has IMDSv2",
+    " identity_v2=False, rate_limit=False, chaos=True): the service that answers: the newest api-version it has, the"
+    " cloud it runs in, how its attested documents are signed, whether it has IMDSv2, whether it limits the rate of"
+    " requests, whether --imds-chaos may break them",
+    "imds_fault": "imds_fault(name, **parameters): breaks requests to imds_server: gone, throttled, server_error,"
+    " latency, blackhole, reset, refused ...; takes what the method of that name takes, with path, after, times,"
+    " window, probability and required; stacked markers all apply, and a fault that never fires fails the test",
     "imds_forgeries": "imds_forgeries(only=None, skip=None): which forgeries the fixture imds_forgery gives, by their"
     " names or by the checks that they are for",
 }
@@ -27,6 +32,8 @@ class Options(NamedTuple):
     seed: str
     profile: str
     authority_keys: str
+    rate_limit: bool
+    chaos: str | None
 
 
 AUTHORITY_KEYS = ("rsa", "ec")
@@ -43,12 +50,27 @@ def add_options(parser: pytest.Parser) -> None:
         help="generate the VMs of this seed; a test has the same VM as long as its id and the seed are the same"
         " (default: the ini option imds_seed)",
     )
+    group.addoption(
+        "--imds-chaos",
+        nargs="?",
+        const="",
+        default=None,
+        metavar="SEED",
+        help="break requests to IMDS at random with what passes: 410, 429, 500, latency, resets; the same seed gives"
+        " the same faults (default: a new seed, which is shown)",
+    )
     parser.addini("imds_seed", "the seed that VMs are generated from", default="0")
     parser.addini("imds_profile", "the profile of a VM whose test names none", default="linux")
     parser.addini(
         "imds_authority_keys",
         "the keys of the certificate authorities that sign attested documents: rsa, or ec, which are made sooner",
         default="rsa",
+    )
+    parser.addini(
+        "imds_rate_limit",
+        "refuse more requests a second than Azure answers: 5, and 20 for managed identity",
+        type="bool",
+        default=False,
     )
 
 
@@ -61,6 +83,8 @@ def read_options(config: pytest.Config) -> Options:
         seed=config.getini("imds_seed") if seed is None else seed,
         profile=config.getini("imds_profile"),
         authority_keys=config.getini("imds_authority_keys"),
+        rate_limit=config.getini("imds_rate_limit"),
+        chaos=_chaos(config),
     )
     if options.authority_keys not in AUTHORITY_KEYS:
         raise pytest.UsageError(
@@ -69,6 +93,21 @@ def read_options(config: pytest.Config) -> Options:
         )
     config.stash[OPTIONS] = options
     return options
+
+
+def _chaos(config: pytest.Config) -> str | None:
+    """Return the seed of chaos, or None; a new one reaches the workers of xdist with the other options."""
+    seed: str | None = config.getoption("--imds-chaos")
+    if seed and Path(seed).exists():
+        raise pytest.UsageError(
+            f"the option --imds-chaos cannot be {seed!r}: that is a file to run.\n"
+            "  right: --imds-chaos=SEED, or --imds-chaos behind the files"
+        )
+    if seed == "":
+        from secrets import randbelow  # few runs need it
+
+        seed = config.option.imds_chaos = str(randbelow(100_000))
+    return seed
 
 
 def node_id(item: pytest.Item) -> str:

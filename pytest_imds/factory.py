@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from random import Random
 from typing import Any, overload
 
 from pytest_imds.asked import Asked
 from pytest_imds.clock import Clock
 from pytest_imds.errors import ImdsServerError, ImdsUsageError
 from pytest_imds.events.fleet import Fleet
+from pytest_imds.faults.chaos import Chaos
+from pytest_imds.listener import Listener
 from pytest_imds.server import ImdsServer
 from pytest_imds.shared import Shared
+from pytest_imds.virtual import Standing, VirtualTime
 
 
 class ServerFactory:
@@ -27,7 +32,9 @@ class ServerFactory:
         self._clock = clock
         self._asked = asked
         self._calls = 0
+        self._virtual: VirtualTime | None = None
         self.started: list[ImdsServer] = []
+        self.judged = True  # whether a fault that has never fired is a problem
 
     def first(self) -> ImdsServer:
         """Start the server that a test has by the fixture ``imds_server``.
@@ -36,7 +43,10 @@ class ServerFactory:
             ImdsUsageError: as ``ImdsServer``.
         """
         asked = self._asked
-        return self._start(asked.profile, None, {"seed": asked.seed, **asked.server, **asked.knobs})
+        server = self._start(asked.profile, None, {"seed": asked.seed, **asked.server, **asked.knobs})
+        for fault in asked.faults:
+            fault.plan(server.faults)
+        return server
 
     @overload
     def __call__(self, profile: str | None = None, *, count: None = None, **options: Any) -> ImdsServer: ...
@@ -78,6 +88,39 @@ class ServerFactory:
             # The user's line is what is wrong: our frames would tell nobody anything.
             raise error.with_traceback(None) from None
 
+    @property
+    def clock(self) -> Clock:
+        """The time that all of them live in."""
+        return self._clock
+
+    @property
+    def ports(self) -> Collection[int]:
+        """Where the servers listen."""
+        return [server.port for server in self.started]
+
+    def standings(self) -> Mapping[tuple[str, int], Standing]:
+        """Return how each connection to the servers stands, by the address of the client."""
+        listeners = [server.server for server in self.started if isinstance(server.server, Listener)]
+        return {
+            connection.peer: Standing(connection.busy, *(connection.held or (None, None)))
+            for listener in listeners
+            for connection in listener.connections
+            if not connection.given_up
+        }
+
+    @contextmanager
+    def virtual_time(self) -> Iterator[Clock]:
+        """Make the time of the servers virtual, unless it is."""
+        if self._virtual is not None:
+            yield self._clock
+            return
+        self._virtual = VirtualTime(self._clock, self)
+        try:
+            with self._virtual:
+                yield self._clock
+        finally:
+            self._virtual = None
+
     def close(self) -> None:
         """Stop what was started, the last first, and raise what went wrong inside, all of it in one message.
 
@@ -86,13 +129,15 @@ class ServerFactory:
         """
         for server in reversed(self.started):
             server.release()
-        problems = [problem for server in self.started for problem in server.problems()]
+        problems = [problem for server in self.started for problem in server.problems(judged=self.judged)]
         if problems:
             raise ImdsServerError.during_test(problems)
 
     def _start(self, profile: str, fleet: Fleet | None, wanted: Mapping[str, Any]) -> ImdsServer:
         clock = None if fleet else self._clock
         server = ImdsServer(profile, fleet=fleet, clock=clock, shared=self._shared, **wanted)
+        if self._asked.chaos is not None:
+            server.faults.unleash(Chaos(Random(f"{self._asked.chaos} {len(self.started)}")))
         server.start()
         self.started.append(server)
         return server

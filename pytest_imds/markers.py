@@ -12,11 +12,15 @@ import pytest
 from pytest_imds.asked import Asked
 from pytest_imds.config import MARKERS, OPTIONS, node_id
 from pytest_imds.errors import ImdsUsageError
+from pytest_imds.faults.fault import Planned, planned
 from pytest_imds.trust.forgeries import Forgery, chosen
 from pytest_imds.vm import profiles
 
 # What the marker imds takes: some describe the VM, the others go to the server as they are.
-VM_OPTIONS, SERVER_OPTIONS = ("cloud",), ("newest", "chain", "aia", "digest_oid", "identity_v2")
+VM_OPTIONS, SERVER_OPTIONS = ("cloud",), ("newest", "chain", "aia", "digest_oid", "identity_v2", "rate_limit")
+# What it takes for the test itself.
+TEST_OPTIONS = ("chaos",)
+IMDS_OPTIONS = (*VM_OPTIONS, *SERVER_OPTIONS, *TEST_OPTIONS)
 FORGERIES_OPTIONS = ("only", "skip")
 
 
@@ -30,21 +34,35 @@ def asked(item: pytest.Item) -> Asked:
     vm = _merged(item, "imds_vm", positional=("profile",))
     service = _merged(item, "imds", positional=())
     for name in service:
-        if name not in (*VM_OPTIONS, *SERVER_OPTIONS):
-            raise ImdsUsageError.unknown("option of the marker imds", name, (*VM_OPTIONS, *SERVER_OPTIONS))
+        if name not in IMDS_OPTIONS:
+            raise ImdsUsageError.unknown("option of the marker imds", name, IMDS_OPTIONS)
     given = {name: value for name, value in service.items() if value is not None}
     profile = vm.pop("profile", options.profile)
     of_all = {name: given[name] for name in VM_OPTIONS if name in given}
     knobs = {**of_all, **vm}
     profiles.resolve(profile, knobs)
+    chaos = given.get("chaos", True)
+    if not isinstance(chaos, bool):
+        raise ImdsUsageError.wrong_value("chaos", chaos, "True or False")
+    usual = {"rate_limit": True} if options.rate_limit else {}
     return Asked(
         seed=f"{options.seed}:{node_id(item)}",
-        server={name: given[name] for name in SERVER_OPTIONS if name in given},
+        server={**usual, **{name: given[name] for name in SERVER_OPTIONS if name in given}},
         of_all=of_all,
         profile=profile,
         knobs=knobs,
         usual_profile=options.profile,
+        faults=tuple(_faults(item)),
+        chaos=f"{options.chaos}:{node_id(item)}" if chaos and options.chaos is not None else None,
     )
+
+
+def _faults(item: pytest.Item) -> Iterator[Planned]:
+    """Yield what the markers ``imds_fault`` of ``item`` plan, that of the nearest first."""
+    for mark in item.iter_markers("imds_fault"):
+        if not mark.args or not isinstance(mark.args[0], str):
+            raise ImdsUsageError.wrong_value("the marker imds_fault", mark.args, MARKERS["imds_fault"])
+        yield planned(*mark.args, **mark.kwargs)
 
 
 def forgeries(item: pytest.Item) -> list[Forgery]:

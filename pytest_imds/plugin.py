@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,7 +17,9 @@ import pytest
 from pytest_imds import config as configuration
 
 if TYPE_CHECKING:
+    from pytest_imds.clock import Clock
     from pytest_imds.factory import ServerFactory
+    from pytest_imds.faults.faults import Faults
     from pytest_imds.server import ImdsServer
     from pytest_imds.shared import Shared
     from pytest_imds.trust.attestation import Attestation
@@ -27,9 +29,15 @@ if TYPE_CHECKING:
 # The servers of a test.
 SERVERS = pytest.StashKey["ServerFactory"]()
 SHARED = pytest.StashKey["Shared"]()
+# The property of a report that says what chaos has broken.
+CHAOS = "imds_chaos"
 
 # What a marker is about: if a test has none of these, it gets the first.
-MARKER_FIXTURES = {"imds_vm": ("imds_vm",), "imds": ("imds_server", "make_imds_server")}
+MARKER_FIXTURES = {
+    "imds_vm": ("imds_vm",),
+    "imds": ("imds_server", "make_imds_server"),
+    "imds_fault": ("imds_server",),
+}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -76,14 +84,38 @@ def pytest_runtest_makereport(
     """Say on failure which VM the test had, and how to have it again."""
     report = yield
     servers = item.stash.get(SERVERS, None)
+    if servers is not None and call.when == "call":
+        servers.judged = call.excinfo is None  # of a test that failed or was skipped, faults prove nothing anyway
     if report.failed and servers is not None:
         told = [f"VM: profile {server.vm.profile}, name {server.vm.name}" for server in servers.started]
         seed = item.config.stash[configuration.OPTIONS].seed
         told.append(f"again: {shlex.join(['pytest', configuration.node_id(item), f'--imds-seed={seed}'])}")
         report.sections.append(("IMDS", "\n".join(told)))
     if call.when == "teardown" and servers is not None:
+        report.user_properties += [(CHAOS, line) for server in servers.started for line in server.faults.chaotic]
         del item.stash[SERVERS]  # pytest keeps every item, and what it holds, to the end of the run
     return report
+
+
+def pytest_report_header(config: pytest.Config) -> str | None:
+    """Say which seed chaos has."""
+    seed = config.stash[configuration.OPTIONS].chaos
+    return None if seed is None else f"imds chaos: seed {seed} (again: --imds-chaos={seed})"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say what chaos has broken, test by test."""
+    if config.stash[configuration.OPTIONS].chaos is None:
+        return
+    terminalreporter.section("imds chaos")
+    for report in (report for reports in terminalreporter.stats.values() for report in reports):
+        if isinstance(report, pytest.TestReport) and report.when == "teardown":
+            broken = [line for name, line in report.user_properties if name == CHAOS]
+            terminalreporter.write_line(
+                f"{report.nodeid}: {len(broken)} broken" if broken else f"{report.nodeid}: none"
+            )
+            for line in broken:
+                terminalreporter.write_line(f"  {line}")
 
 
 @contextmanager
@@ -122,7 +154,11 @@ def _imds_servers(request: pytest.FixtureRequest) -> Iterator[ServerFactory]:
         asked = markers.asked(item)
     servers = ServerFactory(_shared(request.config), Clock(), asked)
     item.stash[SERVERS] = servers
-    yield servers
+    with ExitStack() as stack:
+        if asked.chaos is not None:
+            with _plainly(item):
+                stack.enter_context(servers.virtual_time())
+        yield servers
     with _plainly(item):
         servers.close()
 
@@ -173,6 +209,30 @@ def imds_attested(imds_server: ImdsServer) -> Attestation:
     marker ``imds`` says how documents are signed.
     """
     return imds_server.attestation
+
+
+@pytest.fixture
+def imds_faults(imds_server: ImdsServer) -> Faults:
+    """What breaks at ``imds_server``: a ``Faults`` with a method for each fault, such as ``gone(window=70)``.
+
+    The marker ``imds_fault`` plans the same by name. ``fired`` is what has been broken; a
+    fault that was planned and never fired fails the test.
+    """
+    return imds_server.faults
+
+
+@pytest.fixture
+def imds_clock(request: pytest.FixtureRequest, _imds_servers: ServerFactory) -> Iterator[Clock]:
+    """Virtual time for this test: a ``Clock`` that goes on by itself wherever the code under test would only wait.
+
+    ``time.sleep``, ``time.monotonic``, ``time.time``, threads and asyncio tell and keep its
+    time, as the servers of the test do. ``advance(seconds)`` moves it on, ``now`` says what
+    time it is; when the test ends, all is as it was.
+    """
+    with ExitStack() as stack:
+        with _plainly(request.node):
+            clock = stack.enter_context(_imds_servers.virtual_time())
+        yield clock
 
 
 @pytest.fixture

@@ -25,14 +25,21 @@ ROOMS = (
     "config",
     "factory",
     "asked",
+    "virtual",
     "server",
+    "outage",
+    "problems",
     "wsgi",
     "shared",
     "listener",
     "connection",
+    "door",
     "head",
+    "attempts",
+    "faults",
     "service",
     "host",
+    "limits",
     "events",
     "trust",
     "vm",
@@ -42,7 +49,7 @@ ROOMS = (
     "data",
     "errors",
 )
-PURE = ROOMS[ROOMS.index("service") :]
+PURE = ROOMS[ROOMS.index("faults") :]
 IMPURE = {"pytest", "_pytest", "werkzeug", "socket", "socketserver", "threading", "faker", "pytest_httpserver"}
 MAKES_VMS_WITH_FAKER = {"vm.provider", "vm.builder"}
 ASKS_PYTEST = {"plugin", "markers", "config"}
