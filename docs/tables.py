@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import fields
 from typing import Any
 
@@ -10,6 +11,8 @@ from facts import FILES
 
 from pytest_imds import data
 from pytest_imds.errors import AttestationError
+from pytest_imds.faults.fault import takes
+from pytest_imds.faults.kinds import KINDS, Kinds
 from pytest_imds.trust.forgeries import CHECKS, FORGERIES
 from pytest_imds.vm.profiles import Knobs
 
@@ -142,6 +145,16 @@ def endpoints() -> str:
         verbs = ", ".join(row.get("methods", ("GET",)))
         rows.append((code(f"/metadata/{path}".rstrip("/")), plain(row["about"]), verbs, versions))
     return table(("path", "what it is", "verbs", "api-versions"), rows)
+
+
+def faults() -> str:
+    """Return the table of the faults."""
+    rows = []
+    for name in KINDS:
+        about = str(inspect.getdoc(getattr(Kinds, name))).partition("\n\n")[0].replace("\n", " ").replace("``", "`")
+        own = takes(name).partition("path, ")[0].removesuffix(", ").removesuffix("*").removesuffix(", ")
+        rows.append((code(f"{own})"), about))
+    return table(("fault", "what the client sees"), rows)
 
 
 def files() -> str:

@@ -5,6 +5,7 @@ The client is requests.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -90,6 +91,32 @@ def test_a_node_that_cannot_drain_does_not_approve(imds_server: ImdsServer) -> N
     assert (event.status, event.approved) == ("Scheduled", False)
     imds_server.clock.advance(30)
     assert (event.status, event.approved) == ("Started", False)
+
+
+@pytest.mark.usefixtures("imds_clock")
+def test_a_node_has_30_seconds_to_drain(imds_server: ImdsServer) -> None:
+    # Catches a client that looks too rarely: once a minute would be too late.
+    event = imds_server.events.schedule("Preempt")
+    drainer = Drainer(imds_server.url, lambda: time.sleep(20))
+    while not event.approved and event.status == "Scheduled":
+        time.sleep(1)
+        drainer.look()
+    assert event.approved
+
+
+@pytest.mark.usefixtures("imds_clock")
+def test_a_drain_that_takes_a_minute_is_cut_short(imds_server: ImdsServer) -> None:
+    # Catches a client that drains at leisure: after 30 seconds the node is gone, drained or not.
+    seen: list[str] = []
+    event = imds_server.events.schedule("Preempt")
+
+    def drain() -> None:
+        for _ in range(6):
+            time.sleep(10)
+            seen.append(event.status)
+
+    Drainer(imds_server.url, drain).look()
+    assert seen == ["Scheduled", "Scheduled", "Started", "Started", "Started", "Started"]
 
 
 def test_a_short_pause_is_no_reason_to_drain(imds_server: ImdsServer) -> None:
