@@ -110,6 +110,13 @@ def _chaos(config: pytest.Config) -> str | None:
     return seed
 
 
+def again(item: pytest.Item) -> list[str]:
+    """Return the command that runs a test again as it was."""
+    options = item.config.stash[OPTIONS]
+    chaos = [] if options.chaos is None else [f"--imds-chaos={options.chaos}"]
+    return ["pytest", node_id(item), f"--imds-seed={options.seed}", *chaos]
+
+
 def node_id(item: pytest.Item) -> str:
     """Return the id of a test as a user writes it: xdist puts the names of its groups behind it."""
     groups = {

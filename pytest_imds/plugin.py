@@ -88,8 +88,8 @@ def pytest_runtest_makereport(
         servers.judged = call.excinfo is None  # of a test that failed or was skipped, faults prove nothing anyway
     if report.failed and servers is not None:
         told = [f"VM: profile {server.vm.profile}, name {server.vm.name}" for server in servers.started]
-        seed = item.config.stash[configuration.OPTIONS].seed
-        told.append(f"again: {shlex.join(['pytest', configuration.node_id(item), f'--imds-seed={seed}'])}")
+        told += [f"chaos: {line}" for server in servers.started for line in server.faults.chaotic]
+        told.append(f"again: {shlex.join(configuration.again(item))}")
         report.sections.append(("IMDS", "\n".join(told)))
     if call.when == "teardown" and servers is not None:
         report.user_properties += [(CHAOS, line) for server in servers.started for line in server.faults.chaotic]
@@ -105,17 +105,22 @@ def pytest_report_header(config: pytest.Config) -> str | None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Say what chaos has broken, test by test."""
-    if config.stash[configuration.OPTIONS].chaos is None:
+    seed = config.stash[configuration.OPTIONS].chaos
+    if seed is None:
         return
-    terminalreporter.section("imds chaos")
-    for report in (report for reports in terminalreporter.stats.values() for report in reports):
-        if isinstance(report, pytest.TestReport) and report.when == "teardown":
-            broken = [line for name, line in report.user_properties if name == CHAOS]
-            terminalreporter.write_line(
-                f"{report.nodeid}: {len(broken)} broken" if broken else f"{report.nodeid}: none"
-            )
-            for line in broken:
-                terminalreporter.write_line(f"  {line}")
+    terminalreporter.section(f"imds chaos, seed {seed}")
+    ended = [
+        report
+        for reports in terminalreporter.stats.values()
+        for report in reports
+        if isinstance(report, pytest.TestReport) and report.when == "teardown"
+    ]
+    for report in ended:
+        broken = [line for name, line in report.user_properties if name == CHAOS]
+        if broken:
+            terminalreporter.write_line("\n  ".join([report.nodeid, *broken]))
+    left = sum(all(name != CHAOS for name, _ in report.user_properties) for report in ended)
+    terminalreporter.write_line(f"{len(ended) - left} tests with requests broken, {left} without")
 
 
 @contextmanager

@@ -28,6 +28,8 @@ LEAST_S = 0.001
 class Selecting(Waiter):
     """An event loop that waits for I/O, or for its next timer."""
 
+    can_be_woken = False
+
     def __init__(self, deadline: float | None, select: Select) -> None:
         super().__init__(deadline)
         self.events: Events = []

@@ -29,6 +29,8 @@ class Notified(Waiter):
 class Joining(Waiter):
     """A thread that waits for the end of another."""
 
+    can_be_woken = False
+
     def __init__(self, deadline: float, joined: threading.Thread, join: Callable[..., None]) -> None:
         super().__init__(deadline, drives=False)
         self._joined = joined

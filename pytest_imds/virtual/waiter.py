@@ -13,6 +13,9 @@ class Waiter:
     """
 
     come = False
+    # Whether it leaves it to others to see when time may go on; it must be woken then.
+    aside = False
+    can_be_woken = True
 
     def __init__(self, deadline: float | None, *, drives: bool = True) -> None:
         self.deadline = deadline
@@ -27,7 +30,9 @@ class Waiter:
 
     def pause(self, seconds: float) -> bool:
         """Wait really; return whether what it waits for has come."""
-        self._gate.acquire(timeout=seconds)
+        self._gate.acquire(blocking=False)  # somebody may have ended a pause that was over
+        if not self.come:
+            self._gate.acquire(timeout=max(0.0, min(seconds, TIMEOUT_MAX)))
         return self.come
 
     def wake(self) -> None:
@@ -37,6 +42,4 @@ class Waiter:
 
     def finish(self, seconds: float) -> None:
         """Wait really for the rest, for time is virtual no more."""
-        self._gate.acquire(blocking=False)  # somebody may have ended a pause that was over
-        if not self.come:
-            self._gate.acquire(timeout=max(0.0, min(seconds, TIMEOUT_MAX)))
+        self.pause(seconds)

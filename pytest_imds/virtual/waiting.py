@@ -22,9 +22,9 @@ QUIET_S = 0.001
 QUIET_SERVERS_S = 0.0001 if quiet.LINUX else QUIET_S
 # How often a look that saw something going on is followed by another so soon.
 SHORT_PAUSES = 20
-# So many of those who wait look after the others.
+# So many of those who wait look; the others wait until it is their turn.
 LOOKERS = 4
-OTHERS_S = 0.2
+ASIDE_S = 0.2
 # Where replies are held back.
 HOLDING = ("pytest_imds.connection", "pytest_imds.listener")
 
@@ -73,12 +73,15 @@ class Waiting:
         try:
             look, tries = None, 0
             while self._ended is None:
-                look = self._try(waiter, look) if self._looks(waiter) else None
+                self._stand(waiter)
+                look = None if waiter.aside else self._try(waiter, look)
                 rest = self._rest(waiter)
                 tries += 1
                 if rest <= 0 or waiter.pause(min(rest, self._pause(waiter, look, tries))):
                     return
-            waiter.finish(inf if waiter.deadline is None else waiter.deadline - self._ended)
+            with self._lock:  # whoever ends it wakes everyone first
+                ended = self._ended
+            waiter.finish(inf if waiter.deadline is None else waiter.deadline - ended)
         finally:
             self._leave(waiter, outer)
 
@@ -135,22 +138,29 @@ class Waiting:
             self._waiters.pop(waiter.thread, None)
             if outer is not None:
                 self._waiters[waiter.thread] = outer
+            if self._ended is None:
+                for next_one in self._lookers():
+                    if next_one.aside:
+                        next_one.wake()
 
     def _rest(self, waiter: Waiter) -> float:
         return inf if waiter.deadline is None else waiter.deadline - self._clock.monotonic()
 
-    def _looks(self, waiter: Waiter) -> bool:
-        """Return whether it is the waiter's business to look at the process: many at once would keep it busy."""
+    def _stand(self, waiter: Waiter) -> None:
+        """Let the waiter look at the process, or stand aside: many at once would keep it busy."""
         with self._lock:
-            waiters = self._waiters.values()
-            if len(waiters) <= LOOKERS:
-                return True
-            drivers = (one for one in waiters if one.drives)
-            return waiter in [*islice(waiters, LOOKERS), *islice(drivers, LOOKERS)]
+            waiter.aside = waiter.can_be_woken and waiter not in self._lookers()
 
-    def _pause(self, waiter: Waiter, look: Look | None, tries: int) -> float:
+    def _lookers(self) -> list[Waiter]:
+        waiters = self._waiters.values()
+        return [*islice(waiters, LOOKERS), *islice((one for one in waiters if one.drives), LOOKERS)]
+
+    @staticmethod
+    def _pause(waiter: Waiter, look: Look | None, tries: int) -> float:
+        if waiter.aside:
+            return ASIDE_S
         if look is None:
-            return QUIET_SERVERS_S if tries < SHORT_PAUSES else QUIET_S if self._looks(waiter) else OTHERS_S
+            return QUIET_SERVERS_S if tries < SHORT_PAUSES else QUIET_S
         return QUIET_SERVERS_S if all(spot.server for spot in look.spots.values()) else QUIET_S
 
     def _try(self, waiter: Waiter, before: Look | None) -> Look | None:

@@ -38,4 +38,4 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         width = max(len(what) for what, _, _ in ROWS)
         terminalreporter.section("ratios")
         for what, ratio, most in sorted(ROWS):
-            terminalreporter.write_line(f"{what:<{width}}  {ratio:7.3f}  budget {most}")
+            terminalreporter.write_line(f"{what:<{width}}  {ratio:8.4f}  budget {most:.4g}")
