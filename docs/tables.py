@@ -11,7 +11,7 @@ from facts import FILES
 
 from pytest_imds import data
 from pytest_imds.errors import AttestationError
-from pytest_imds.faults.fault import takes
+from pytest_imds.faults.fault import own
 from pytest_imds.faults.kinds import KINDS, Kinds
 from pytest_imds.trust.forgeries import CHECKS, FORGERIES
 from pytest_imds.vm.profiles import Knobs
@@ -152,8 +152,7 @@ def faults() -> str:
     rows = []
     for name in KINDS:
         about = str(inspect.getdoc(getattr(Kinds, name))).partition("\n\n")[0].replace("\n", " ").replace("``", "`")
-        own = takes(name).partition("path, ")[0].removesuffix(", ").removesuffix("*").removesuffix(", ")
-        rows.append((code(f"{own})"), about))
+        rows.append((code(f"{name}({own(name)})"), about))
     return table(("fault", "what the client sees"), rows)
 
 

@@ -246,7 +246,8 @@ class Connection:
                 return False
             self._put(piece.sent)
         if script.end is End.RESET:
-            reset(self._client)
+            with suppress(OSError):  # the client was quicker
+                reset(self._client)
         elif script.end is not End.KEEP and script.end is not End.CLOSE:
             self._fall_silent(script.end)
         return script.end is End.KEEP
@@ -254,12 +255,13 @@ class Connection:
     def _fall_silent(self, end: End) -> None:
         """Keep the connection open until the client closes it or the test ends, which does not wait for it."""
         self.silent = True
-        if end is End.HALF_CLOSE:
-            self._client.shutdown(socket.SHUT_WR)
         self._listener.ends(self)
-        self._client.settimeout(None)
-        while self.owner is not None and self._client.recv(65536):
-            pass
+        with suppress(OSError):  # the client has gone
+            if end is End.HALF_CLOSE:
+                self._client.shutdown(socket.SHUT_WR)
+            self._client.settimeout(None)
+            while self.owner is not None and self._client.recv(65536):
+                pass
 
     def _put(self, sent: bytes) -> None:
         try:

@@ -116,7 +116,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         if isinstance(report, pytest.TestReport) and report.when == "teardown"
     ]
     for report in ended:
-        broken = [line for name, line in report.user_properties if name == CHAOS]
+        broken = [str(line) for name, line in report.user_properties if name == CHAOS]
         if broken:
             terminalreporter.write_line("\n  ".join([report.nodeid, *broken]))
     left = sum(all(name != CHAOS for name, _ in report.user_properties) for report in ended)

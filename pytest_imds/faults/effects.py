@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Literal
+from urllib.parse import urlencode
 
 from pytest_imds import data
 from pytest_imds.faults.script import Writer
@@ -18,6 +19,9 @@ from pytest_imds.service.message import Reply, Request
 @dataclass(frozen=True)
 class Effect:
     """Nothing: what all of them have in common."""
+
+    def notice(self, request: Request) -> None:
+        """Take note of a request that it might break."""
 
     def at(self, elapsed_s: float) -> bool:
         """Return whether it breaks a request so long after the first that it could break."""
@@ -74,6 +78,24 @@ class Altered(Effect):
     def reply(self, request: Request, host: Host) -> Reply:
         """Return what the service answers."""
         return handle(self.change(request), host)
+
+
+@dataclass(frozen=True)
+class StaleNonce(Effect):
+    """The service signs another nonce than the one that was sent."""
+
+    sent: list[str] = field(default_factory=lambda: ["0000000000"])
+
+    def notice(self, request: Request) -> None:
+        """Take note of the nonce."""
+        if (nonce := request.parameters.get("nonce")) is not None:
+            self.sent.append(nonce)
+
+    def reply(self, request: Request, host: Host) -> Reply:
+        """Return the document of the latest nonce that is not the request's."""
+        nonce = next(one for one in reversed(self.sent) if one != request.parameters.get("nonce"))
+        kept = [(name, value) for name, value in request.pairs if name != "nonce"]
+        return handle(replace(request, query=urlencode([*kept, ("nonce", nonce)])), host)
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,15 @@ import inspect
 from typing import TYPE_CHECKING, Any
 
 from pytest_imds.errors import ImdsUsageError
-from pytest_imds.faults.kinds import KINDS, Kinds, When
+from pytest_imds.faults import kinds
+from pytest_imds.faults.kinds import KINDS, Kinds
 
 if TYPE_CHECKING:
     from pytest_imds.faults.faults import Faults
+
+
+# As the documentation has them.
+IN_ORDER = ("path", "after", "times", "window", "probability", "required")
 
 
 class Fault:
@@ -77,24 +82,31 @@ def planned(name: str, *given: Any, **parameters: Any) -> Planned:
     """
     if name != "sequence":
         return Fault(name, *given, **parameters)
-    for parameter in parameters:
-        raise ImdsUsageError.unknown("parameter of the fault sequence", parameter, ())
+    if parameters:
+        raise ImdsUsageError.wrong_value("sequence", parameters, 'faults alone, such as Fault("gone", window=70)')
     return Sequence(given)
 
 
 def takes(name: str) -> str:
     """Return how the fault ``name`` is called, such as ``gone(*, window=70, path, after, ...)``."""
-    own = _own(name)
-    written = str(inspect.Signature(own))[1:-1]
+    written = own(name)
     star = [] if "*" in written else ["*"]
-    of_all = [what for what in parameters(name) if what not in [parameter.name for parameter in own]]
-    return f"{name}({', '.join([*filter(None, [written]), *star, *of_all])})"
+    of_others = parameters(name)[len(_own(name)) :]
+    return f"{name}({', '.join([*filter(None, [written]), *star, *of_others])})"
+
+
+def own(name: str) -> str:
+    """Return what the fault ``name`` takes, and no other, such as ``seconds, jitter=0``."""
+    return str(inspect.Signature(_own(name)))[1:-1]
 
 
 def parameters(name: str) -> list[str]:
-    """Return the names of all that the fault ``name`` takes: its own, then those of every fault."""
-    own = [parameter.name for parameter in _own(name)]
-    return [*own, *(what for what in When.__annotations__ if what not in own)]
+    """Return the names of all that the fault ``name`` takes: its own, then those that others take too."""
+    first = [parameter.name for parameter in _own(name)]
+    *_, rest = inspect.signature(getattr(Kinds, name)).parameters.values()
+    unpacked = str(rest.annotation).removeprefix("Unpack[").removesuffix("]")
+    of_others = getattr(kinds, unpacked).__annotations__
+    return [*first, *(what for what in IN_ORDER if what in of_others and what not in first)]
 
 
 def _own(name: str) -> list[inspect.Parameter]:

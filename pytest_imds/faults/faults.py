@@ -12,10 +12,13 @@ from pytest_imds.errors import ImdsUsageError
 from pytest_imds.faults.chaos import Chaos
 from pytest_imds.faults.effects import Door, Effect, Late
 from pytest_imds.faults.fault import Fault, parameters
-from pytest_imds.faults.kinds import Kinds, When
+from pytest_imds.faults.kinds import Attempts, Kinds, When
 from pytest_imds.faults.plan import Plan, Terms
 from pytest_imds.faults.script import End, Writer, cut
 from pytest_imds.service.message import Request
+
+# Where chance strikes.
+ANYWHERE = Terms()
 
 
 class Fired(NamedTuple):
@@ -123,7 +126,7 @@ class Faults(Kinds):
                 if (late or broken.effect is None) and plan.breaks(request, now):
                     self._note(plan, request.line, now)
                     broken = _with(broken, plan.effect, plan.random)
-            if self._chaos is not None and broken.effect is None and request.path.startswith("/metadata"):
+            if self._chaos is not None and broken.effect is None and ANYWHERE.match(request):
                 broken = self._at_random(self._chaos, request, broken, now)
         return broken
 
@@ -156,14 +159,16 @@ class Faults(Kinds):
         """Return the faults that were to break something, and have not."""
         return [plan.told for plan in self._made if plan.terms.required and not plan.hits]
 
-    def _plan(self, name: str, effect: Effect, told: dict[str, Any], when: When) -> None:
+    def _plan(self, name: str, effect: Effect, told: dict[str, Any], when: When | Attempts) -> None:
         given: Mapping[str, Any] = {**when}
         for what in given:
-            if what not in When.__annotations__:
-                raise ImdsUsageError.unknown(f"parameter of the fault {name}", what, parameters(name))
-        written = [f"{what}={value!r}" for what, value in {**told, **given}.items() if value is not None]
+            if what not in (known := parameters(name)):
+                advice = "a connection that is not made has no path" if isinstance(effect, Door) else ""
+                raise ImdsUsageError.unknown(f"parameter of the fault {name}", what, known, advice)
+        shown = {**told, **{what: value for what, value in given.items() if what not in told}}
+        written = [f"{what}={value!r}" for what, value in shown.items() if value is not None]
         random = Random(f"{self._seed} {len(self._made)}")
-        self._add([Plan(name, effect, Terms.of(name, effect, given), f"{name}({', '.join(written)})", random)])
+        self._add([Plan(name, effect, Terms.of(given), f"{name}({', '.join(written)})", random)])
 
     def _add(self, line: list[Plan]) -> None:
         with self._lock:

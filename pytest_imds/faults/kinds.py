@@ -4,13 +4,23 @@ from __future__ import annotations
 
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypedDict
-from urllib.parse import urlencode
 
 from pytest_imds import data
 from pytest_imds.clock import seconds_at_least
 from pytest_imds.errors import ImdsUsageError
 from pytest_imds.faults import script
-from pytest_imds.faults.effects import Altered, Content, Door, Effect, Flapping, Foreign, Late, Refusal, Wire
+from pytest_imds.faults.effects import (
+    Altered,
+    Content,
+    Door,
+    Effect,
+    Flapping,
+    Foreign,
+    Late,
+    Refusal,
+    StaleNonce,
+    Wire,
+)
 from pytest_imds.faults.script import End
 from pytest_imds.service.message import Request
 
@@ -22,26 +32,34 @@ ERRORS_OF_STATUS = {500: "server-error", 503: "unavailable"}
 CLOUDS = ("aws", "gcp")
 
 
-class Which(TypedDict, total=False):
+class Times(TypedDict, total=False):
+    """How often.
+
+    Attributes:
+        after: how many requests are let through first.
+        times: how many are broken; all by default.
+        required: whether the test fails if none is broken; true by default.
+    """
+
+    after: int
+    times: int
+    required: bool
+
+
+class Which(Times, total=False):
     """Which requests a fault breaks.
 
     Attributes:
         path: a glob of their paths, such as ``/metadata/identity/*``; anything under ``/metadata`` by default.
-        after: how many of them it lets through first.
-        times: how many of them it breaks; all by default.
-        probability: how likely it breaks one, from 0 to 1; chance comes from the test's seed.
-        required: whether the test fails if it has broken none; true by default.
+        probability: how likely one is broken, from 0 to 1; chance comes from the test's seed.
     """
 
     path: str
-    after: int
-    times: int
     probability: float
-    required: bool
 
 
 class When(Which, total=False):
-    """Which requests a fault breaks, and when; every fault takes these.
+    """Which requests a fault breaks, and for how long.
 
     Attributes:
         window: for how many seconds it lasts, from the first that it breaks; for ever by default.
@@ -50,10 +68,20 @@ class When(Which, total=False):
     window: float
 
 
+class Attempts(Times, total=False):
+    """Which attempts to connect a fault breaks: one that is not made has no path.
+
+    Attributes:
+        window: for how many seconds it lasts; for ever by default.
+    """
+
+    window: float
+
+
 class Kinds:
     """Every fault, by a method of its name; the marker ``imds_fault`` takes the same names and parameters."""
 
-    def _plan(self, name: str, effect: Effect, told: dict[str, Any], when: When) -> None:
+    def _plan(self, name: str, effect: Effect, told: dict[str, Any], when: When | Attempts) -> None:
         raise NotImplementedError
 
     def gone(self, *, window: float = 70, **which: Unpack[Which]) -> None:
@@ -73,14 +101,14 @@ class Kinds:
 
         Source: ``throttled`` in ``fixtures_data/errors.json``.
         """
-        if retry_after is not None:
-            seconds_at_least("retry_after", retry_after, 0)
+        wait_s = None if retry_after is None else _count("retry_after", retry_after)
+        told = {"requests": requests, "retry_after": retry_after}
         if requests is not None:
             if "times" in when:
                 raise ImdsUsageError.wrong_value("times", when["times"], "left out, where requests says how many")
-            when["times"] = requests
-        told = {"requests": requests, "retry_after": retry_after}
-        self._plan("throttled", Refusal("throttled", retry_after), told, when)
+            when["times"] = _count("requests", requests, least=1)
+            told["times"] = None
+        self._plan("throttled", Refusal("throttled", wait_s), told, when)
 
     def missing_header(self, **when: Unpack[When]) -> None:
         """400: something on the way has taken the header ``Metadata`` away."""
@@ -107,9 +135,9 @@ class Kinds:
         self._plan("not_found", Refusal("not-there-yet"), {}, when)
 
     def stale_nonce(self, **when: Unpack[When]) -> None:
-        """The attested document of an earlier nonce: the one of the request before, or else one that was never sent."""
+        """The attested document of another nonce: the latest that was sent before, or else one that never was."""
         when.setdefault("path", ATTESTED)
-        self._plan("stale_nonce", Altered(_Earlier()), {}, when)
+        self._plan("stale_nonce", StaleNonce(), {}, when)
 
     def stale_identity(self, **when: Unpack[When]) -> None:
         """400 ``Identity not found``, for an identity that the VM has got but that is not known everywhere yet.
@@ -133,7 +161,7 @@ class Kinds:
         if not isinstance(page, (str, bytes)):
             raise ImdsUsageError.wrong_value("body", body, "text or bytes")
         header: Any = content_type
-        if not isinstance(header, str) or not header.isprintable():
+        if not isinstance(header, str) or not header.isprintable() or not header.isascii():
             raise ImdsUsageError.wrong_value("content_type", content_type, "the value of a header, on one line")
         sent = page.encode() if isinstance(page, str) else page
         self._plan("wrong_content", Content(sent, content_type), {}, when)
@@ -195,15 +223,15 @@ class Kinds:
         writer = script.dribble(_count("chunks", chunks, least=1), seconds_at_least("over", over, 0))
         self._wire("dribble", writer, {"chunks": chunks, "over": over}, when)
 
-    def refused(self, **when: Unpack[When]) -> None:
+    def refused(self, **when: Unpack[Attempts]) -> None:
         """Connections are refused: nothing listens.
 
-        A connection that is not made has no path: ``path`` and ``probability`` are not to be had. ``after`` counts
-        requests, ``times`` and ``window`` the attempts of this process; those of others are not seen.
+        ``after`` counts requests, ``times`` the attempts to connect of this process, and ``window`` begins at once:
+        attempts of other processes are not seen.
         """
         self._plan("refused", Door("refused"), {}, when)
 
-    def connect_timeout(self, **when: Unpack[When]) -> None:
+    def connect_timeout(self, **when: Unpack[Attempts]) -> None:
         """Attempts to connect get no answer; as ``refused`` in all else."""
         self._plan("connect_timeout", Door("unanswered"), {}, when)
 
@@ -217,18 +245,6 @@ class Kinds:
 
 
 KINDS = tuple(name for name in vars(Kinds) if not name.startswith("_"))
-
-
-class _Earlier:
-    """Puts the nonce of the request before in the place of the nonce of a request."""
-
-    def __init__(self) -> None:
-        self._nonce = "0000000000"
-
-    def __call__(self, request: Request) -> Request:
-        nonce, self._nonce = self._nonce, request.parameters.get("nonce", self._nonce)
-        kept = [(name, value) for name, value in request.pairs if name != "nonce"]
-        return replace(request, query=urlencode([*kept, ("nonce", nonce)]))
 
 
 def _without_metadata(request: Request) -> Request:

@@ -10,11 +10,9 @@ from typing import Any
 
 from pytest_imds.clock import seconds_at_least
 from pytest_imds.errors import ImdsUsageError
-from pytest_imds.faults.effects import Door, Effect
+from pytest_imds.faults.effects import Effect
 from pytest_imds.service.message import Request
 
-# What cannot be asked of a connection that is not made.
-NOT_FOR_DOORS = ("path", "probability")
 # How long one who has just been counted may take to find the door shut.
 ON_THE_WAY_S = 0.25
 
@@ -23,7 +21,7 @@ ON_THE_WAY_S = 0.25
 class Terms:
     """Which requests a fault breaks; see ``When``."""
 
-    path: str = "/metadata*"
+    path: str | None = None
     after: int = 0
     times: int | None = None
     window: float | None = None
@@ -31,24 +29,25 @@ class Terms:
     required: bool = True
 
     @classmethod
-    def of(cls, name: str, effect: Effect, when: Mapping[str, Any]) -> Terms:
-        """Return the terms that a test gave for the fault ``name``.
+    def of(cls, when: Mapping[str, Any]) -> Terms:
+        """Return the terms that a test gave.
 
         Raises:
             ImdsUsageError: one of them has a value that it cannot have.
         """
-        for given in when:
-            if isinstance(effect, Door) and given in NOT_FOR_DOORS:
-                raise ImdsUsageError.wrong_value(
-                    f"{name}: {given}", when[given], "left out: a connection that is not made has no path and no chance"
-                )
         terms = cls(**{given: value for given, value in when.items() if value is not None})
         terms._check()
         return terms
 
+    def match(self, request: Request) -> bool:
+        """Return whether the path of ``request`` is meant."""
+        if self.path is None:
+            return f"{request.place}/".startswith("/metadata/")
+        return fnmatchcase(request.place, self.path)
+
     def _check(self) -> None:
         path: Any = self.path
-        if not isinstance(path, str) or path[:1] not in ("/", "*"):
+        if path is not None and (not isinstance(path, str) or path[:1] not in ("/", "*")):
             raise ImdsUsageError.wrong_value("path", path, "a glob of paths, such as /metadata/instance*")
         counts: tuple[tuple[str, Any, int], ...] = (("after", self.after, 0), ("times", self.times, 1))
         for what, count, least in counts:
@@ -105,12 +104,15 @@ class Plan:
 
     def expected(self, now: float) -> bool:
         """Return whether somebody may still be on the way to find a door shut that is over."""
+        if self._opened is None:
+            return False
         return not self._closed(now) and (not self._used_up or now < self._last + ON_THE_WAY_S)
 
     def breaks(self, request: Request, now: float) -> bool:
         """Return whether it breaks ``request``, and count it."""
-        if self.over(now) or not fnmatchcase(request.path, self.terms.path):
+        if self.over(now) or not self.terms.match(request):
             return False
+        self.effect.notice(request)
         if not self.let_through:
             self._seen += 1
             return False

@@ -42,6 +42,12 @@ class Request:
         return _segments(self.path)
 
     @property
+    def place(self) -> str:
+        """The path as the service reads it, without repeated slashes, and ``/metadata`` in lower case."""
+        top, *below = self.segments or ("",)
+        return "/".join(["", top.lower() if top.lower() == "metadata" else top, *below])
+
+    @property
     def pairs(self) -> tuple[tuple[str, str], ...]:
         """The query, name and value, in order and with repetitions."""
         return _pairs(self.query)

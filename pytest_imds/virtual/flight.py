@@ -15,13 +15,14 @@ from typing import NamedTuple
 from pytest_imds.virtual.bindings import module_of
 from pytest_imds.virtual.traffic import Address, Standing
 
-# Where ``struct tcp_info`` of Linux has the state, the ages of what was last sent and received, and how much it was.
-AGES = 44, 52
-BYTES = 120, 128
-MEASURED = 136
+# Where ``struct tcp_info`` of Linux has the state, the ages of what was last sent and received, and how much came.
+SENT_MS, RECEIVED_MS, RECEIVED_BYTES, MEASURED = 44, 52, 128, 136
 CLOSED = 7
 # How long after the last byte another one may come: a reply need not come in one piece.
 FRESH_MS = 50
+# The ages have a grain of some milliseconds. How long an answer may be due where question and answer are of one age:
+# the question may have been the later one.
+TIED_MS = 1000
 
 
 class Kind(Enum):
@@ -98,7 +99,7 @@ def _seen(sock: _socket.socket, looped: bool, writes: bool) -> Seen:
         peer = _address(sock.getpeername())
     except OSError:
         return Seen(Kind.CONNECTING, looped)
-    return Seen(Kind.CONNECTED, looped, local, peer, sock.gettimeout(), writes or _expects(info))
+    return Seen(Kind.CONNECTED, looped, local, peer, sock.gettimeout(), writes or _expects(info, looped))
 
 
 def _address(name: object) -> Address:
@@ -110,12 +111,18 @@ def _tcp_info(sock: _socket.socket) -> bytes:
     return sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, MEASURED) if hasattr(socket, "TCP_INFO") else b""
 
 
-def _expects(info: bytes) -> bool:
+def _expects(info: bytes, looped: bool) -> bool:
     if len(info) < MEASURED:  # another system than Linux tells nothing
         return True
-    sent_ms, received_ms = (unpack_from("=I", info, at)[0] for at in AGES)
-    nothing_yet = not any(unpack_from("=Q", info, at)[0] for at in BYTES)
-    return nothing_yet or sent_ms < received_ms or min(sent_ms, received_ms) < FRESH_MS
+    sent_ms, received_ms = unpack_from("=I", info, SENT_MS)[0], unpack_from("=I", info, RECEIVED_MS)[0]
+    if sent_ms == received_ms:
+        # A thread that is blocked on a connection expects something of it; a loop watches those that are idle too.
+        return not looped or sent_ms < TIED_MS or not _received(info)
+    return sent_ms < received_ms or received_ms < FRESH_MS or not _received(info)
+
+
+def _received(info: bytes) -> int:
+    return int(unpack_from("=Q", info, RECEIVED_BYTES)[0])
 
 
 def held_until(
