@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timezone
 from random import Random
 from typing import Literal
-from urllib.parse import urlencode
 
 from pytest_imds import data
 from pytest_imds.faults.script import Writer
@@ -14,13 +14,17 @@ from pytest_imds.host import Host
 from pytest_imds.service import endpoints, replies
 from pytest_imds.service.handle import handle
 from pytest_imds.service.message import Reply, Request
+from pytest_imds.tree import compact
+
+# What a cache has of which nothing is known.
+NEVER_SENT = ("0000000000", "9999999999")
 
 
 @dataclass(frozen=True)
 class Effect:
     """Nothing: what all of them have in common."""
 
-    def notice(self, request: Request) -> None:
+    def notice(self, request: Request, now: float) -> None:
         """Take note of a request that it might break."""
 
     def at(self, elapsed_s: float) -> bool:
@@ -82,20 +86,29 @@ class Altered(Effect):
 
 @dataclass(frozen=True)
 class StaleNonce(Effect):
-    """The service signs another nonce than the one that was sent."""
+    """The service answers from a cache: with the document that it made for another nonce, as it was then."""
 
-    sent: list[str] = field(default_factory=lambda: ["0000000000"])
+    sent: list[tuple[str, float]] = field(default_factory=list)
 
-    def notice(self, request: Request) -> None:
-        """Take note of the nonce."""
+    def notice(self, request: Request, now: float) -> None:
+        """Take note of the nonce, and of when it came."""
         if (nonce := request.parameters.get("nonce")) is not None:
-            self.sent.append(nonce)
+            self.sent.append((nonce, now))
 
     def reply(self, request: Request, host: Host) -> Reply:
-        """Return the document of the latest nonce that is not the request's."""
-        nonce = next(one for one in reversed(self.sent) if one != request.parameters.get("nonce"))
-        kept = [(name, value) for name, value in request.pairs if name != "nonce"]
-        return handle(replace(request, query=urlencode([*kept, ("nonce", nonce)])), host)
+        """Return the document of the latest other nonce; what is refused is refused all the same."""
+        fresh = handle(request, host)
+        if fresh.status != 200:
+            return fresh
+        unsent = [(nonce, host.clock.time()) for nonce in NEVER_SENT]
+        others = [(nonce, at) for nonce, at in (*unsent, *self.sent) if nonce != request.parameters.get("nonce")]
+        nonce, at = others[-1]
+        made = host.attestation.document(
+            nonce=nonce,
+            api_version=request.parameters["api-version"],
+            created_on=datetime.fromtimestamp(at, timezone.utc),
+        )
+        return replies.json_text(host, compact(dict(made)))
 
 
 @dataclass(frozen=True)

@@ -135,7 +135,12 @@ class Kinds:
         self._plan("not_found", Refusal("not-there-yet"), {}, when)
 
     def stale_nonce(self, **when: Unpack[When]) -> None:
-        """The attested document of another nonce: the latest that was sent before, or else one that never was."""
+        """The attested document of an earlier nonce, as it was then: the service answers from a cache.
+
+        Without an earlier one it is the document of a nonce that was never sent.
+
+        Source: ``nonce-fresh`` in ``fixtures_data/attested.json``.
+        """
         when.setdefault("path", ATTESTED)
         self._plan("stale_nonce", StaleNonce(), {}, when)
 

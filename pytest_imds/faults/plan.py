@@ -112,7 +112,7 @@ class Plan:
         """Return whether it breaks ``request``, and count it."""
         if self.over(now) or not self.terms.match(request):
             return False
-        self.effect.notice(request)
+        self.effect.notice(request, now)
         if not self.let_through:
             self._seen += 1
             return False

@@ -34,6 +34,11 @@ class Spot(NamedTuple):
     server: bool
 
 
+def servers() -> set[int | None]:
+    """Return which threads are those of the test's servers."""
+    return {thread.ident for thread in threading.enumerate() if thread.name == SERVER}
+
+
 def spots(frames: Mapping[int, FrameType]) -> dict[int, Spot] | None:
     """Return where threads are, given what they execute; None if another one begins."""
     known = {thread.ident: thread for thread in threading.enumerate()}

@@ -17,8 +17,9 @@ from pytest_imds.virtual.flight import Seen, held_until, seen_at
 from pytest_imds.virtual.traffic import Address, Standing, Traffic
 from pytest_imds.virtual.waiter import Waiter
 
-# How long nothing may have happened before time goes on; the shorter if there are no threads but the servers'.
-QUIET_S = 0.001
+# How long nothing may have happened before time goes on; the shorter if there are no threads but the servers'. Other
+# systems than Linux do not tell whether a thread has run meanwhile, or would.
+QUIET_S = 0.001 if quiet.LINUX else 0.005
 QUIET_SERVERS_S = 0.0001 if quiet.LINUX else QUIET_S
 # How often a look that saw something going on is followed by another so soon.
 SHORT_PAUSES = 20
@@ -166,32 +167,36 @@ class Waiting:
     def _try(self, waiter: Waiter, before: Look | None) -> Look | None:
         """Move the clock on if that may be; otherwise return what was seen, None if something goes on."""
         with self._lock:
-            frames = sys._current_frames()
-            if not self._may_drive(waiter, frames) or any(one.ready() for one in self._waiters.values()):
+            if not self._may_drive(waiter) or any(one.ready() for one in self._waiters.values()):
                 return None
-            others = {ident: frame for ident, frame in frames.items() if self._counts(ident, frame)}
-            if (spots := quiet.spots(others)) is None:
-                return None
-            look = Look(self._moves, spots, dict(self._traffic.standings()))
-            if (found := self._held(look, others)) is None:
+            idle = before is not None and not any(map(quiet.runs, before.spots.values()))
+            standings = dict(self._traffic.standings())
+            found = self._held(standings)
+            # Others run while this thread asks the system: so where they are comes last.
+            spots = quiet.spots(self._others())
+            if found is None or spots is None:
                 return None
             held, awaited = found
-            servers = [spot for spot in look.spots.values() if spot.server]
-            alone = not awaited and len(servers) == len(look.spots)
+            look = Look(self._moves, spots, standings)
+            servers = [spot for spot in spots.values() if spot.server]
+            alone = not awaited and len(servers) == len(spots)
             if not (alone and self._resting.issuperset(spot.place for spot in servers)):
-                if look != before or any(map(quiet.runs, look.spots.values())):
+                if look != before or not idle:
                     return look
                 self._resting.update(spot.place for spot in servers)
             self._move_to_first(look, held)
         return None
 
-    def _may_drive(self, waiter: Waiter, frames: dict[int, FrameType]) -> bool:
+    def _may_drive(self, waiter: Waiter) -> bool:
         """Return whether a waiter may make time go on: a watchdog may not while the test does something unseen."""
         began = self._began
-        return waiter.drives or began in self._waiters or quiet.waits(frames.get(began))
+        return waiter.drives or began in self._waiters or quiet.waits(sys._current_frames().get(began))
+
+    def _others(self) -> dict[int, FrameType]:
+        """Return what the threads execute that must be seen doing nothing."""
+        return {ident: frame for ident, frame in sys._current_frames().items() if self._counts(ident, frame)}
 
     def _counts(self, ident: int, frame: FrameType) -> bool:
-        """Return whether a thread must be seen doing nothing."""
         if ident in self._waiters or (ident != self._began and quiet.idles(frame)):
             return False
         holding = self._holding.get(ident)
@@ -200,11 +205,12 @@ class Waiting:
             return True
         return holding is None
 
-    def _held(self, look: Look, frames: dict[int, FrameType]) -> tuple[list[float], bool] | None:
+    def _held(self, standings: dict[Address, Standing]) -> tuple[list[float], bool] | None:
         """Return when replies are due that are held back, and whether a loop awaits one; None if something goes on."""
-        if any(standing.busy for standing in look.standings.values()):
+        if any(standing.busy for standing in standings.values()):
             return None
-        blocked = [frame for ident, frame in frames.items() if not look.spots[ident].server]
+        servers = quiet.servers()
+        blocked = [frame for ident, frame in self._others().items() if ident not in servers]
         if any(map(quiet.waits_for_child, blocked)):
             return None
         ports = self._traffic.ports
@@ -212,7 +218,7 @@ class Waiting:
             waits = [*self._connections(), *(seen for frame in blocked for seen in seen_at(frame))]
         except RuntimeError:  # what was looked at has changed meanwhile
             return None
-        held = held_until(ports, look.standings, waits)
+        held = held_until(ports, standings, waits)
         return None if held is None else (held, any(one.peer[1] in ports for one in waits))
 
     def _move_to_first(self, look: Look, held: list[float]) -> None:
