@@ -51,7 +51,7 @@ class Outages:
             listener, kind = self._listener(), self.faults.door()
             if listener is None:
                 return
-            if kind and not self._watched:
+            if self.faults.shuts and not self._watched:
                 self._watched = True
                 self._watching.enter_context(attempts.watch(listener.port, self._attempted))
             if not kind:

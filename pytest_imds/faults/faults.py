@@ -143,8 +143,13 @@ class Faults(Kinds):
     def may_open(self) -> bool:
         """Return whether a door that is shut may be opened: nobody is on the way to find it shut."""
         now = self._clock.time()
-        doors = [plan for line in self._lines for plan in line if isinstance(plan.effect, Door) and plan.let_through]
-        return not any(plan.expected(now) for plan in doors)
+        return self.door() is None and not any(plan.expected(now) for plan in self._doors())
+
+    @property
+    def shuts(self) -> bool:
+        """Whether a door is shut, or may be before the test ends."""
+        now = self._clock.time()
+        return not all(plan.over(now) for plan in self._doors())
 
     def attempted(self) -> None:
         """Take note that this process tries to connect."""
@@ -182,6 +187,9 @@ class Faults(Kinds):
             plan = next((plan for plan in line if not plan.over(now)), None)
             if plan is not None:
                 yield plan
+
+    def _doors(self) -> list[Plan]:
+        return [plan for line in self._lines for plan in line if isinstance(plan.effect, Door)]
 
     def _shut_by(self, now: float) -> Plan | None:
         shut = (plan for plan in self._current(now) if isinstance(plan.effect, Door) and plan.let_through)

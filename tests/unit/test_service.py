@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import dataclass, replace
 from itertools import combinations
 from random import Random
+from threading import Lock
 from typing import Any
 
 import pytest
 
-from pytest_imds import Identity, ImdsUsageError, data
+from pytest_imds import Identity, data
+from pytest_imds.faults.effects import Refusal
 from pytest_imds.host import Host
-from pytest_imds.service import versions
+from pytest_imds.limits import Limits
+from pytest_imds.service import replies, versions
 from pytest_imds.service.handle import handle
 from pytest_imds.service.message import Reply, Request
+from pytest_imds.trust.deliveries import Delivery
 from pytest_imds.vm.load_balancer import REASONS
 from pytest_imds.vm.provider import generate, generator
 from tests import hosts
+from tests.rows import SENDERS, assert_is
 
 ERRORS: dict[str, Any] = data.read("errors")
 BEHAVIOUR: dict[str, Any] = data.read("behaviour")
-SENDERS: dict[str, Any] = data.read("senders")
 VERSIONS: list[str] = [row["version"] for row in data.read("api_versions")["versions"]]
 ERAS: list[dict[str, Any]] = data.read("api_versions")["eras"]
 GOOD = Request("GET", "/metadata/instance", "api-version=2021-02-01", {"metadata": "true"})
@@ -32,8 +35,6 @@ EVENTS = replace(GOOD, path="/metadata/scheduledevents", query="api-version=2020
 BALANCER = replace(GOOD, path="/metadata/loadbalancer")
 # These answer bytes that never become a Request; tests/http sends such bytes.
 BELOW_THE_SERVICE = {"malformed", "head-too-large", "request-timeout"}
-# Where a body says what was asked: what goes there is for the tests of the endpoints.
-PLACES = re.compile(r"\\{[a-z_]+\\}")
 
 
 @pytest.fixture
@@ -92,14 +93,7 @@ def expected_body(error: str, newest: str | None) -> str:
 
 
 def assert_is_error(reply: Reply, error: str, newest: str | None = None) -> None:
-    row = ERRORS[error]
-    headers = dict(reply.headers)
-    assert reply.status == row["status"]
-    assert re.fullmatch(PLACES.sub(".*", re.escape(expected_body(error, newest))), reply.body.decode()), reply.body
-    assert headers["Content-Type"] == row["content_type"]
-    assert headers["Server"] == SENDERS[row["sender"]]["server"]
-    assert list(headers) == SENDERS[row["sender"]]["headers"]
-    assert headers["Content-Length"] == str(row.get("content_length", len(reply.body)))
+    assert_is(reply, ERRORS[error], expected_body(error, newest))
 
 
 def test_the_order_in_the_data_names_every_check() -> None:
@@ -173,6 +167,13 @@ OWN_ERRORS: list[tuple[str, Request]] = [
     ("loadbalancer-header-length", replace(BALANCER, headers={**GOOD.headers, "x": "x" * 8193})),
     ("loadbalancer-none", BALANCER),
     *((f"loadbalancer-{reason}", BALANCER) for reason in REASONS),
+    ("throttled", GOOD),
+    ("throttled-text", replace(GOOD, query=f"{GOOD.query}&format=text")),
+    ("loadbalancer-throttled", BALANCER),
+]
+# Errors that nothing in a request brings about: a fault does.
+OF_FAULTS: list[tuple[str, Request]] = [
+    (error, request) for error in ("gone", "server-error", "unavailable", "not-there-yet") for request in (GOOD, TOKEN)
 ]
 
 
@@ -185,6 +186,9 @@ def prepare(host: Host, error: str) -> None:
         host.identity.unknown_resource("r")
     if (reason := error.removeprefix("loadbalancer-")) in REASONS:
         host.vm.load_balancer.refuse(reason)
+    if "throttled" in error:
+        host.limits = Limits(Lock())
+        assert {handle(GOOD, host).status for _ in range(5)} == {200}
 
 
 @pytest.mark.parametrize(("error", "request_"), OWN_ERRORS, ids=[row[0] for row in OWN_ERRORS])
@@ -194,10 +198,31 @@ def test_an_endpoint_tells_its_own_errors(host: Host, error: str, request_: Requ
     assert_is_error(handle(request_, host), error)
 
 
+@pytest.mark.parametrize(("error", "request_"), OF_FAULTS, ids=lambda value: getattr(value, "path", value))
+def test_a_fault_tells_its_error(host: Host, error: str, request_: Request) -> None:
+    assert_is_error(Refusal(error).reply(request_, host), error)
+
+
 def test_every_error_in_the_data_is_reached() -> None:
-    reached = {fault.error for fault in FAULTS.values()} | {row[0] for row in (*OTHER_ERRORS, *OWN_ERRORS)}
+    tables = (*OTHER_ERRORS, *OWN_ERRORS, *OF_FAULTS)
+    reached = {fault.error for fault in FAULTS.values()} | {row[0] for row in tables}
 
     assert reached == set(ERRORS) - BELOW_THE_SERVICE
+
+
+@pytest.mark.parametrize("name", SENDERS)
+def test_a_sender_sends_its_headers(host: Host, name: str) -> None:
+    reply = replies.delivery(host, Delivery(lambda: b"body", 500, "text/x", sender=name))
+
+    assert_is(reply, {"status": 500, "content_type": "text/x", "sender": name, "body": "body"})
+
+
+def test_every_sender_in_the_data_sends_something(host: Host) -> None:
+    rows = (*ERRORS.values(), *data.read("foreign").values())
+    entra = host.published(f"/common/{data.read('identity')['discovery']['configuration']}")
+    assert entra is not None
+
+    assert {row["sender"] for row in rows} | {Delivery(bytes).sender, entra.sender} == SENDERS.keys()
 
 
 @pytest.mark.parametrize(
@@ -229,26 +254,6 @@ def test_a_field_of_a_later_version_is_404(host: Host) -> None:
     assert_is_error(reply, "element-missing")
 
 
-def listed(host: Host) -> Any:
-    return json.loads(handle(replace(GOOD, path="/metadata/versions", query=""), host).body)["apiVersions"]
-
-
-def test_there_are_37_versions(host: Host) -> None:
-    assert listed(host) == VERSIONS
-    assert (len(VERSIONS), VERSIONS[0], VERSIONS[-1]) == (37, "2017-03-01", "2025-11-11")
-
-
-@pytest.mark.parametrize(
-    ("newest", "count"), [("2020-10-01", 20), ("2021-01-01", 22), ("2023-07-01", 31), ("2025-04-07", 35)]
-)
-def test_a_pinned_service_has_the_versions_of_its_time(host: Host, newest: str, count: int) -> None:
-    host.newest = newest
-
-    assert listed(host) == VERSIONS[:count]
-    assert versions.supported(newest) == tuple(VERSIONS[:count])
-    assert VERSIONS[count - 1] == newest
-
-
 def test_a_service_older_than_versions_does_not_know_it(host: Host) -> None:
     host.newest = VERSIONS[VERSIONS.index(data.read("endpoints")["versions"]["introduced"]) - 1]
 
@@ -263,29 +268,6 @@ def test_up_to_three_newest_versions_are_named_newest_first(host: Host, newest: 
     assert_is_error(handle(replace(GOOD, query=""), host), wording, newest)
     body = json.loads(handle(replace(GOOD, query=""), host).body)
     assert body["newest-versions"] == list(versions.supported(newest))[:-4:-1]
-
-
-@pytest.mark.parametrize("row", ERAS, ids=lambda row: row["newest"])
-def test_an_era_begins_with_its_version_and_ends_before_the_next(row: dict[str, Any]) -> None:
-    following = [other["newest"] for other in ERAS if other["newest"] > row["newest"]]
-    last = VERSIONS[VERSIONS.index(min(following)) - 1] if following else None
-
-    assert versions.era(row["newest"]) == versions.era(last) == row
-
-
-@pytest.mark.parametrize("newest", ["2020-10-02", "latest", ""])
-def test_a_service_cannot_be_pinned_to_a_version_that_does_not_exist(newest: str) -> None:
-    with pytest.raises(ImdsUsageError, match=f"unknown api-version '{newest}'"):
-        versions.check(newest)
-
-
-@pytest.mark.parametrize("version", VERSIONS)
-def test_every_version_is_answered_and_nothing_newer_than_the_service(host: Host, version: str) -> None:
-    host.newest = version
-    position = VERSIONS.index(version)
-    statuses = [handle(replace(GOOD, query=f"api-version={one}"), host).status for one in VERSIONS]
-
-    assert [status == 200 for status in statuses] == [True] * (position + 1) + [False] * (len(VERSIONS) - position - 1)
 
 
 def test_request_ids_are_the_hosts_chance(host: Host) -> None:
