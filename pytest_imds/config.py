@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
 from typing import NamedTuple
 
 import pytest
@@ -37,6 +37,8 @@ class Options(NamedTuple):
 
 
 AUTHORITY_KEYS = ("rsa", "ec")
+# What chaos is called by workers of xdist, and in the properties of reports.
+CHAOS = "imds_chaos"
 OPTIONS = pytest.StashKey[Options]()
 
 
@@ -96,17 +98,20 @@ def read_options(config: pytest.Config) -> Options:
 
 
 def _chaos(config: pytest.Config) -> str | None:
-    """Return the seed of chaos, or None; a new one reaches the workers of xdist with the other options."""
+    """Return the seed of chaos, or None; where none is given it is a new one."""
+    if hasattr(config, "workerinput"):
+        of_all: str | None = config.workerinput[CHAOS]
+        return of_all
     seed: str | None = config.getoption("--imds-chaos")
-    if seed and Path(seed).exists():
+    if seed and os.path.exists(seed.partition("::")[0]):  # noqa: PTH110 - a Path raises where the name is too long
         raise pytest.UsageError(
-            f"the option --imds-chaos cannot be {seed!r}: that is a file to run.\n"
+            f"the option --imds-chaos cannot be {seed!r}: that is what to run.\n"
             "  right: --imds-chaos=SEED, or --imds-chaos behind the files"
         )
     if seed == "":
         from secrets import randbelow  # few runs need it
 
-        seed = config.option.imds_chaos = str(randbelow(100_000))
+        seed = str(randbelow(100_000))
     return seed
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import selectors
 import socket
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import suppress
 from time import sleep
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -14,13 +14,14 @@ from urllib.parse import unquote
 from werkzeug.serving import DechunkedInput
 
 from pytest_imds import data
+from pytest_imds.bodies import Held, Scripted
 from pytest_imds.clock import Clock
 from pytest_imds.door import reset
-from pytest_imds.faults.script import End, Script, Writer
+from pytest_imds.faults.script import End, Script
 from pytest_imds.head import Head, RefusedError, read_head
 
 if TYPE_CHECKING:
-    from pytest_imds.listener import Answer, Listener, Owner
+    from pytest_imds.listener import Listener, Owner
 
 # What is read and thrown away so that a refused client sees the refusal: a
 # socket closed over unread bytes resets the connection.
@@ -32,48 +33,6 @@ LOOK_AGAIN_S = 0.002
 
 class ClientGoneError(Exception):
     """The client does not take the reply."""
-
-
-class Held:
-    """A body that is not there before its time.
-
-    Args:
-        clock: whose time it is.
-        due: the second from which on it may be sent.
-        answer: makes the answer, when it is time.
-    """
-
-    def __init__(self, clock: Clock, due: float, answer: Callable[[], Answer]) -> None:
-        self.clock = clock
-        self.due = due
-        self.answer = answer
-
-    def __iter__(self) -> Iterator[bytes]:
-        """Give nothing yet."""
-        return iter(())
-
-
-class Scripted:
-    """A body whose bytes leave, with those of the head, as a script says.
-
-    Args:
-        body: the body that would have left.
-        writer: writes the script.
-        clock: the time that the script goes by.
-    """
-
-    def __init__(self, body: Iterable[bytes], writer: Writer, clock: Clock) -> None:
-        self.body = body
-        self.clock = clock
-        self._writer = writer
-
-    def script(self, head: bytes, bodiless: bool) -> Script:
-        """Return how head and body leave."""
-        return self._writer(head, b"" if bodiless else b"".join(self.body))
-
-    def __iter__(self) -> Iterator[bytes]:
-        """Give nothing that could leave in the usual way."""
-        return iter(())
 
 
 class Connection:
@@ -89,6 +48,7 @@ class Connection:
     ) -> None:
         self.answering: str | None = None
         self.asked = ""
+        self.at_once = 1  # of how many requests to managed identity the last one was one
         self.held: tuple[float, float] | None = None  # the second that the reply waits for, and since when
         self.silent = False
         self.owner = owner
@@ -143,9 +103,8 @@ class Connection:
         except RefusedError as refused:
             self._refuse(owner, str(refused))
             return False
-        if head is None or not self._listener.begins(self, head.line):
+        if head is None or not self._listener.arrives(self, head):
             return False
-        self.asked = head.target
         try:
             return self._answer(owner, head, stream)
         finally:
@@ -162,6 +121,7 @@ class Connection:
                 if not self._wait(body.clock, body.due, head):
                     return False
                 body, status, headers = body.answer()
+            self.asked = ""  # a client that has the reply may ask again before this thread goes on
             return self._send(head, body, status, headers)
         except ClientGoneError:
             raise
@@ -206,6 +166,7 @@ class Connection:
             "SERVER_NAME": self._listener.server_name,
             "SERVER_PORT": str(self._listener.server_port),
             "SERVER_PROTOCOL": head.version,
+            "imds.at_once": self.at_once,
             **head.headers,
         }
         if head.chunked:
@@ -219,14 +180,17 @@ class Connection:
         measured = bodiless or "content-length" in names
         chunked = not measured and head.version != "HTTP/1.0"
         # A body that came in chunks may have left its trailer unread.
-        close = head.wants_close or head.chunked or not (measured or chunked) or ("Connection", "close") in headers
+        closed = "connection" in names and ("Connection", "close") in headers
+        close = closed or head.wants_close or head.chunked or not (measured or chunked)
+        if close and not closed and "connection" in names:
+            headers = [header for header in headers if header[0].lower() != "connection"]
         lines = "".join(f"{name}: {value}\r\n" for name, value in headers)
         lines += "Transfer-Encoding: chunked\r\n" if chunked else ""
-        lines += "Connection: close\r\n" if close else ""
+        lines += "Connection: close\r\n" if close and not closed else ""
         pending = f"HTTP/1.1 {status}\r\n{lines}\r\n".encode("latin-1")
-        if isinstance(body, Scripted):
-            return self._play(head, body.script(pending, bodiless), body.clock) and not close
         try:
+            if isinstance(body, Scripted):
+                return self._play(head, body.script(pending, bodiless), body.clock) and not close
             for part in body:
                 if part and not bodiless:
                     # The head goes out with the first part: one send for a reply in one part.

@@ -15,10 +15,12 @@ class ImdsError(Exception):
 class ImdsUsageError(ImdsError, ValueError):
     """A profile, knob, option or value that pytest-imds does not have.
 
-    ``received`` is what was given in its place, where that is one thing.
+    ``received`` is what was given in its place, where that is one thing, and ``marker`` the marker that has it, where
+    that is known.
     """
 
     received: object = None
+    marker: object = None
 
     @classmethod
     def unknown(cls, what: str, received: object, known: Iterable[str], advice: str = "") -> ImdsUsageError:

@@ -15,8 +15,12 @@ from werkzeug.serving import BaseWSGIServer
 from pytest_imds.connection import Connection, idle_timeout_s
 from pytest_imds.door import Door, Kind, reset
 from pytest_imds.errors import ImdsPortError
+from pytest_imds.head import Head
 
 ADDRESS = "127.0.0.1"
+
+# What stands in the path of a request to managed identity.
+IDENTITY = "/metadata/identity/"
 
 # How long the end of a test waits for replies that are still being made.
 LAST_REPLIES_S = 1.0
@@ -51,7 +55,7 @@ class Listener(BaseWSGIServer):
         self.idle_timeout_s = idle_timeout_s()
         self._owner: Owner | None = None
         self._connections: set[Connection] = set()
-        self._changed = threading.Condition()
+        self._changed = threading.Condition(threading.RLock())
         self._lead = threading.Lock()
         self._closed: SimpleQueue[None] = SimpleQueue()
         self._idle = 0
@@ -203,13 +207,20 @@ class Listener(BaseWSGIServer):
         with self._changed:
             return tuple(self._connections)
 
-    def at_once(self, path: str) -> int:
-        """Return how many requests to ``path`` and below are being answered."""
-        return sum(connection.asked.startswith(path) for connection in self.connections)
-
     def serves(self, busy: Connection) -> bool:
         """Return whether the test that a connection belongs to is still on."""
         return busy.owner is not None and self._owner is busy.owner
+
+    def arrives(self, asking: Connection, head: Head) -> bool:
+        """Note that a request has arrived, and that it is being answered, unless its test is over."""
+        with self._changed:
+            if not self.begins(asking, head.line):
+                return False
+            asking.asked = head.target
+            if IDENTITY in head.target:
+                others = [one for one in self._connections if IDENTITY in one.asked and not one.silent]
+                asking.at_once = len(others)
+            return True
 
     def begins(self, busy: Connection, request: str) -> bool:
         """Note that ``request`` is being answered, unless its test is over."""

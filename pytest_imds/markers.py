@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pytest_imds.asked import Asked
+from pytest_imds.clock import Clock
 from pytest_imds.config import MARKERS, OPTIONS, node_id
 from pytest_imds.errors import ImdsUsageError
 from pytest_imds.faults.fault import Planned, planned
+from pytest_imds.faults.faults import Faults
 from pytest_imds.trust.forgeries import Forgery, chosen
 from pytest_imds.vm import profiles
 
@@ -60,9 +63,16 @@ def asked(item: pytest.Item) -> Asked:
 def _faults(item: pytest.Item) -> Iterator[Planned]:
     """Yield what the markers ``imds_fault`` of ``item`` plan, that of the nearest first."""
     for mark in item.iter_markers("imds_fault"):
-        if not mark.args or not isinstance(mark.args[0], str):
-            raise ImdsUsageError.wrong_value("the marker imds_fault", mark.args, MARKERS["imds_fault"])
-        yield planned(*mark.args, **mark.kwargs)
+        try:
+            if not mark.args or not isinstance(mark.args[0], str):
+                raise ImdsUsageError.wrong_value("the marker imds_fault", mark.args, MARKERS["imds_fault"])
+            fault = planned(*mark.args, **mark.kwargs)
+            # Once for nothing: a mistake shall not be found when half of it is planned.
+            fault.plan(Faults(Clock(), "", nullcontext(), lambda: None))
+        except ImdsUsageError as error:
+            error.marker = mark
+            raise
+        yield fault
 
 
 def forgeries(item: pytest.Item) -> list[Forgery]:
@@ -96,11 +106,13 @@ def where(item: pytest.Item, error: ImdsUsageError) -> str:
     """
     path, line, _ = item.reportinfo()
     marks = list(_marks(item))
+    if isinstance(error.marker, pytest.Mark):
+        marks = [mark for mark in marks if _is(mark, error.marker)]
     blamed = [mark for mark in marks if error.received in _words(mark)] or marks
     return f"{path}:{blamed[0].lineno if blamed else (line or 0) + 1}"
 
 
-def _marks(item: pytest.Item) -> Iterator[ast.expr]:
+def _marks(item: pytest.Item) -> Iterator[ast.Call]:
     """Find our markers in the file of ``item``, those of the function first, those of the module last."""
     line = item.reportinfo()[1] or 0
     module = ast.parse(Path(item.path).read_text(encoding="utf-8"))
@@ -125,6 +137,24 @@ def _words(mark: ast.expr) -> list[object]:
     parts = list(ast.walk(mark))
     names = [part.arg for part in parts if isinstance(part, ast.keyword)]
     return [*names, *(part.value for part in parts if isinstance(part, ast.Constant))]
+
+
+def _is(call: ast.Call, mark: pytest.Mark) -> bool:
+    """Return whether ``call`` may have made ``mark``: as many arguments, and those that are written out agree."""
+    named = {keyword.arg: keyword.value for keyword in call.keywords}
+    if (call.func.attr if isinstance(call.func, ast.Attribute) else "") != mark.name or len(call.args) != len(
+        mark.args
+    ):
+        return False
+    pairs = [*zip(call.args, mark.args, strict=True), *((named[name], mark.kwargs.get(name)) for name in named if name)]
+    return set(named) - {None} <= set(mark.kwargs) and all(_may_be(written, value) for written, value in pairs)
+
+
+def _may_be(written: ast.expr, value: object) -> bool:
+    try:
+        return bool(ast.literal_eval(written) == value)
+    except ValueError:
+        return True
 
 
 def _first_line(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> int:

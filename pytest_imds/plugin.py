@@ -10,7 +10,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 # The servers of a test.
 SERVERS = pytest.StashKey["ServerFactory"]()
 SHARED = pytest.StashKey["Shared"]()
-# The property of a report that says what chaos has broken.
-CHAOS = "imds_chaos"
 
 # What a marker is about: if a test has none of these, it gets the first.
 MARKER_FIXTURES = {
@@ -48,6 +46,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Read the options, declare the markers."""
     configuration.read_options(config)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Give a worker of xdist the seed of chaos, which may be a new one."""
+    node.workerinput[configuration.CHAOS] = node.config.stash[configuration.OPTIONS].chaos
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -84,15 +88,17 @@ def pytest_runtest_makereport(
     """Say on failure which VM the test had, and how to have it again."""
     report = yield
     servers = item.stash.get(SERVERS, None)
-    if servers is not None and call.when == "call":
-        servers.judged = call.excinfo is None  # of a test that failed or was skipped, faults prove nothing anyway
+    if servers is not None and call.when != "teardown":
+        servers.judged = report.passed  # of a test that failed or was skipped, faults prove nothing anyway
     if report.failed and servers is not None:
         told = [f"VM: profile {server.vm.profile}, name {server.vm.name}" for server in servers.started]
         told += [f"chaos: {line}" for server in servers.started for line in server.faults.chaotic]
         told.append(f"again: {shlex.join(configuration.again(item))}")
         report.sections.append(("IMDS", "\n".join(told)))
     if call.when == "teardown" and servers is not None:
-        report.user_properties += [(CHAOS, line) for server in servers.started for line in server.faults.chaotic]
+        report.user_properties += [
+            (configuration.CHAOS, line) for server in servers.started for line in server.faults.chaotic
+        ]
         del item.stash[SERVERS]  # pytest keeps every item, and what it holds, to the end of the run
     return report
 
@@ -116,10 +122,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         if isinstance(report, pytest.TestReport) and report.when == "teardown"
     ]
     for report in ended:
-        broken = [str(line) for name, line in report.user_properties if name == CHAOS]
+        broken = [str(line) for name, line in report.user_properties if name == configuration.CHAOS]
         if broken:
             terminalreporter.write_line("\n  ".join([report.nodeid, *broken]))
-    left = sum(all(name != CHAOS for name, _ in report.user_properties) for report in ended)
+    left = sum(all(name != configuration.CHAOS for name, _ in report.user_properties) for report in ended)
     terminalreporter.write_line(f"{len(ended) - left} tests with requests broken, {left} without")
 
 

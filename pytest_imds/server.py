@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from random import Random
 from threading import Lock
 from types import TracebackType
@@ -22,7 +23,7 @@ from pytest_imds.limits import Limits
 from pytest_imds.listener import ADDRESS, Answer, Listener
 from pytest_imds.outage import Outages
 from pytest_imds.problems import Met, Problem
-from pytest_imds.service import message, replies, versions
+from pytest_imds.service import replies, versions
 from pytest_imds.service.handle import handle
 from pytest_imds.shared import Shared
 from pytest_imds.trust.attestation import Attestation
@@ -238,14 +239,16 @@ class ImdsServer(HTTPServer):
     def answer(self, environ: dict[str, Any]) -> Answer:
         """Answer a request: the body, the status line and the headers."""
         with Request(environ) as request:
-            try:
-                response = self.application(request)
-            except HTTPException as error:
-                # A handler that aborts has failed; a request that broke off has not met one.
-                if any(error is noted for noted in self.handler_errors):
-                    self.report(error, f"{request.method} {environ['RAW_URI']}")
-                response = error.get_response(environ)
-        return response.get_wsgi_response(environ)
+            return self._or_error(request, self.application).get_wsgi_response(environ)
+
+    def _or_error(self, request: Request, answer: Callable[[Request], Response]) -> Response:
+        try:
+            return answer(request)
+        except HTTPException as error:
+            # A handler that aborts has failed; a request that broke off has not met one.
+            if any(error is noted for noted in self.handler_errors):
+                self.report(error, f"{request.method} {request.environ['RAW_URI']}")
+            return error.get_response(request.environ)
 
     def application(self, request: Request) -> Response:
         """Answer a request and log it; a request whose handler fails is not logged.
@@ -254,7 +257,7 @@ class ImdsServer(HTTPServer):
         """
         wsgi.read_body(request)
         if self._outages.faults.planned:
-            response = self._outages.answer(self._asked(request), lambda: self.dispatch(request))
+            response = self._outages.answer(wsgi.asked(request), lambda: self._or_error(request, self.dispatch))
         else:
             response = self.dispatch(request)
         self.log.append((request, response))
@@ -291,8 +294,4 @@ class ImdsServer(HTTPServer):
         return answered if isinstance(answered, Response) else Response(answered)
 
     def _imds(self, request: Request) -> Response:
-        return wsgi.response(handle(self._asked(request), self._host), self.clock)
-
-    def _asked(self, request: Request) -> message.Request:
-        listener = self._running() if self._host.limits else None
-        return wsgi.asked(request, listener.at_once("/metadata/identity") if listener else 1)
+        return wsgi.response(handle(wsgi.asked(request), self._host), self.clock)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, cast
 from werkzeug import Request, Response
 from werkzeug.exceptions import BadRequest
 
+from pytest_imds.bodies import Held, Scripted
 from pytest_imds.clock import Clock
-from pytest_imds.connection import Held, Scripted
 from pytest_imds.faults.script import Writer, silent
 from pytest_imds.service import message
 
@@ -55,13 +55,13 @@ def last_words(reply: message.Reply) -> bytes:
     return f"HTTP/1.1 {status}\r\n{headers}Connection: close\r\n\r\n".encode() + reply.body
 
 
-def asked(request: Request, at_once: int = 1) -> message.Request:
-    """Return what a request asks of the service; ``at_once`` is of how many it is one."""
+def asked(request: Request) -> message.Request:
+    """Return what a request asks of the service."""
     environ = request.environ
     body = request.get_data() if has_body(request) else b""
     path, query = (environ[part].encode("latin-1").decode(errors="replace") for part in ("PATH_INFO", "QUERY_STRING"))
     headers = {_header_name(name): value for name, value in environ.items() if name[:5] == "HTTP_"}
-    return message.Request(environ["REQUEST_METHOD"], path, query, headers, body, at_once)
+    return message.Request(environ["REQUEST_METHOD"], path, query, headers, body, environ["imds.at_once"])
 
 
 def response(reply: message.Reply, clock: Clock) -> CompleteResponse:

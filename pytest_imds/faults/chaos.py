@@ -41,9 +41,12 @@ class Chaos:
         self.random = random
         self._in_a_row = 0
 
-    def chosen(self) -> Chosen | None:
-        """Return what breaks the next request, or None."""
+    def chosen(self, *, broken: bool = False) -> Chosen | None:
+        """Return what breaks the next request, or None; one that is ``broken`` already is not broken twice."""
         lucky, choice = self.random.random() >= PROBABILITY, self.random.choice(CHOICES)
+        if broken:
+            self._in_a_row = min(self._in_a_row + 1, IN_A_ROW)
+            return None
         if lucky or self._in_a_row == IN_A_ROW:
             self._in_a_row = 0
             return None

@@ -126,7 +126,7 @@ class Faults(Kinds):
                 if (late or broken.effect is None) and plan.breaks(request, now):
                     self._note(plan, request.line, now)
                     broken = _with(broken, plan.effect, plan.random)
-            if self._chaos is not None and broken.effect is None and ANYWHERE.match(request):
+            if self._chaos is not None and ANYWHERE.match(request):
                 broken = self._at_random(self._chaos, request, broken, now)
         return broken
 
@@ -199,7 +199,7 @@ class Faults(Kinds):
         self._fired.append(Fired(plan.name, request, now - self._began))
 
     def _at_random(self, chaos: Chaos, request: Request, broken: Broken, now: float) -> Broken:
-        chosen = chaos.chosen()
+        chosen = chaos.chosen(broken=broken.effect is not None)
         if chosen is None:
             return broken
         self._shown.append(f"{chosen.told} at {now - self._began:.1f} s: {request.line}")

@@ -15,8 +15,8 @@ class Request:
     """An HTTP request.
 
     ``path`` is percent-decoded; ``query`` is not. Names in ``headers`` are in
-    lower case. ``at_once`` is how many requests to managed identity are being
-    answered, this one among them.
+    lower case. ``at_once`` is how many requests to managed identity were being
+    answered when this one came, itself among them.
     """
 
     method: str

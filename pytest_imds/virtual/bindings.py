@@ -5,26 +5,16 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from types import FrameType, ModuleType
-from typing import Any, NamedTuple
-from weakref import ref
+from typing import Any
 
 # Their own durations and time-outs stay the machine's. A child process is one of the machine: so are the waits for it.
 REAL_TIME = frozenset(
     {"pytest_imds", "_pytest", "pytest", "pluggy", "xdist", "execnet", "subprocess", "multiprocessing"}
 )
-# What a global is called that may be a function of time, though at the moment it is something else.
-HINTS = ("time", "sleep", "monotonic", "perf", "clock")
 
 
-class Known(NamedTuple):
-    """What is known of a module: how many globals it has, and which of them are to be looked at."""
-
-    module: ref[ModuleType]
-    size: int
-    names: tuple[str, ...]
-
-
-_known: dict[str, Known] = {}
+# Each module with its globals, how many they are, and which of them are to be looked at.
+_known: dict[str, tuple[object, dict[str, Any], int, tuple[str, ...]]] = {}
 
 
 def keeps_real_time(frame: FrameType | None) -> bool:
@@ -45,33 +35,35 @@ def replace(replacements: Sequence[tuple[object, object]]) -> None:
     """
     by_id = {id(old): new for old, new in replacements}
     either = {id(one) for replacement in replacements for one in replacement}
-    seen = {}
-    for name, module in sys.modules.copy().items():
-        # isinstance() would believe an object that claims to be a module, and ask a lazy one to load itself.
-        if not issubclass(type(module), ModuleType):
-            continue
-        namespace: dict[str, Any] = ModuleType.__getattribute__(module, "__dict__")
+    modules = sys.modules.copy()
+    for name in [name for name in _known if name not in modules]:
+        del _known[name]
+    for name, module in modules.items():
         known = _known.get(name)
-        if known is None or known.module() is not module or known.size != len(namespace):
-            names = () if name.partition(".")[0] in REAL_TIME else tuple(_names(namespace, either))
-            known = Known(ref(module), len(namespace), names)
-        seen[name] = known
-        for global_name in known.names:
-            value = namespace.get(global_name)
+        if known is None or known[0] is not module or known[2] != len(known[1]):
+            known = _known[name] = _look_through(name, module, either)
+        for global_name in known[3]:
+            value = known[1].get(global_name)
             if id(value) in by_id:
-                namespace[global_name] = by_id[id(value)]
-    _known.clear()
-    _known.update(seen)
+                known[1][global_name] = by_id[id(value)]
+
+
+def _look_through(
+    name: str, module: object, replaceable: set[int]
+) -> tuple[object, dict[str, Any], int, tuple[str, ...]]:
+    # isinstance() would believe an object that claims to be a module, and ask a lazy one to load itself.
+    if name.partition(".")[0] in REAL_TIME or not issubclass(type(module), ModuleType):
+        return module, {}, 0, ()
+    namespace: dict[str, Any] = ModuleType.__getattribute__(module, "__dict__")
+    return module, namespace, len(namespace), tuple(_names(namespace, replaceable))
 
 
 def _names(namespace: dict[str, Any], replaceable: set[int]) -> Iterator[str]:
-    for name, value in list(namespace.items()):
-        if id(value) in replaceable:
+    for name, value in zip(list(namespace), list(namespace.values()), strict=False):
+        # What is called so may be a function of time later on. A pattern of these words takes ten times as long.
+        hints = "time" in name or "sleep" in name or "monotonic" in name or "perf" in name or "clock" in name
+        if (hints and not issubclass(type(value), (type, ModuleType, str, int, float))) or id(value) in replaceable:
             yield name
-        elif not issubclass(type(value), (type, ModuleType, str, int, float)):
-            lower = name.lower()
-            if any(hint in lower for hint in HINTS):
-                yield name
 
 
 class Patches:

@@ -30,7 +30,6 @@ class Spot(NamedTuple):
     frame: int
     place: tuple[int, int]
     run_ns: int
-    native_id: int | None
     server: bool
 
 
@@ -47,11 +46,16 @@ def spots(frames: Mapping[int, FrameType]) -> dict[int, Spot] | None:
     found = {}
     for ident, frame in frames.items():
         thread = known.get(ident)
-        native_id = None if thread is None else thread.native_id
-        place = id(frame.f_code), frame.f_lasti
+        run_ns = 0 if thread is None else _run_ns(thread.native_id)
         server = thread is not None and thread.name == SERVER
-        found[ident] = Spot(id(frame), place, _run_ns(native_id), native_id, server)
+        found[ident] = Spot(id(frame), (id(frame.f_code), frame.f_lasti), run_ns, server)
     return found
+
+
+def run_times() -> dict[int | None, int]:
+    """Return how long each thread has run, other than this one."""
+    here = threading.get_native_id()
+    return {thread.native_id: _run_ns(thread.native_id) for thread in threading.enumerate() if thread.native_id != here}
 
 
 def _run_ns(native_id: int | None) -> int:
@@ -67,12 +71,16 @@ def _run_ns(native_id: int | None) -> int:
     return 0
 
 
-def runs(spot: Spot) -> bool:
-    """Return whether a thread would run if it had a processor, or waits for a disk."""
-    if not LINUX or spot.native_id is None:
+def runs(native_id: int | None) -> bool:
+    """Return whether a thread would run if it had a processor, or waits for a disk.
+
+    While one does, others may wait for it to pass on what all of them need to execute Python: they seem to wait for
+    something else.
+    """
+    if not LINUX or native_id is None:
         return False
     try:
-        status = os.open(f"/proc/self/task/{spot.native_id}/stat", os.O_RDONLY)
+        status = os.open(f"/proc/self/task/{native_id}/stat", os.O_RDONLY)
     except OSError:
         return True  # it has ended just now
     try:

@@ -17,15 +17,15 @@ from pytest_imds.virtual.flight import Seen, held_until, seen_at
 from pytest_imds.virtual.traffic import Address, Standing, Traffic
 from pytest_imds.virtual.waiter import Waiter
 
-# How long nothing may have happened before time goes on; the shorter if there are no threads but the servers'. Other
+# How long nothing may have happened before time goes on; the shorter if there are no others than one who waits and the
+# threads of the servers. Other
 # systems than Linux do not tell whether a thread has run meanwhile, or would.
 QUIET_S = 0.001 if quiet.LINUX else 0.005
 QUIET_SERVERS_S = 0.0001 if quiet.LINUX else QUIET_S
 # How often a look that saw something going on is followed by another so soon.
 SHORT_PAUSES = 20
-# So many of those who wait look; the others wait until it is their turn.
-LOOKERS = 4
-ASIDE_S = 0.2
+# How long those wait, at most, who leave it to another one to look.
+ASIDE_S = 1
 # Where replies are held back.
 HOLDING = ("pytest_imds.connection", "pytest_imds.listener")
 
@@ -154,22 +154,24 @@ class Waiting:
 
     def _lookers(self) -> list[Waiter]:
         waiters = self._waiters.values()
-        return [*islice(waiters, LOOKERS), *islice((one for one in waiters if one.drives), LOOKERS)]
+        return [*islice(waiters, 1), *islice((one for one in waiters if one.drives), 1)]
 
-    @staticmethod
-    def _pause(waiter: Waiter, look: Look | None, tries: int) -> float:
+    def _pause(self, waiter: Waiter, look: Look | None, tries: int) -> float:
         if waiter.aside:
             return ASIDE_S
         if look is None:
             return QUIET_SERVERS_S if tries < SHORT_PAUSES else QUIET_S
-        return QUIET_SERVERS_S if all(spot.server for spot in look.spots.values()) else QUIET_S
+        alone = len(self._waiters) == 1 and all(spot.server for spot in look.spots.values())
+        return QUIET_SERVERS_S if alone else QUIET_S
 
     def _try(self, waiter: Waiter, before: Look | None) -> Look | None:
         """Move the clock on if that may be; otherwise return what was seen, None if something goes on."""
         with self._lock:
             if not self._may_drive(waiter) or any(one.ready() for one in self._waiters.values()):
                 return None
-            idle = before is not None and not any(map(quiet.runs, before.spots.values()))
+            ran = quiet.run_times() if before is not None else {}
+            if any(map(quiet.runs, ran)):
+                return None
             standings = dict(self._traffic.standings())
             found = self._held(standings)
             # Others run while this thread asks the system: so where they are comes last.
@@ -181,7 +183,7 @@ class Waiting:
             servers = [spot for spot in spots.values() if spot.server]
             alone = not awaited and len(servers) == len(spots)
             if not (alone and self._resting.issuperset(spot.place for spot in servers)):
-                if look != before or not idle:
+                if look != before or quiet.run_times() != ran:
                     return look
                 self._resting.update(spot.place for spot in servers)
             self._move_to_first(look, held)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 # An inner run forgets the modules that it is the first to import; those of the server shall stay.
-import pytest_imds.server  # noqa: F401
+import pytest_imds.factory  # noqa: F401
 
 # Other people's plugins that each inner run would import anew, for nothing.
 WITHOUT = ("-p", "no:randomly", "-p", "no:faker", "-p", "no:hypothesispytest")

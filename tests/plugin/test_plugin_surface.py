@@ -23,6 +23,8 @@ HEAVY = ("werkzeug", "cryptography", "faker", "pytest_httpserver")
         ("imds_vm", "The VM that ``imds_server`` serves: *"),
         ("imds_attested", "The attested documents of ``imds_vm``, and the test root of trust that they lead to: *"),
         ("imds_forgery", "One ``Forgery`` after another: *"),
+        ("imds_faults", "What breaks at ``imds_server``: a ``Faults`` with a method for each fault, *"),
+        ("imds_clock", "Virtual time for this test: a ``Clock`` that goes on by itself *"),
     ],
 )
 def test_fixtures_are_shown_with_their_documentation(run: Run, fixture: str, first_line: str) -> None:
@@ -47,6 +49,8 @@ def test_nothing_else_of_the_plugin_is_shown_among_the_fixtures(run: Run) -> Non
     shown = [line for line in run("--fixtures").outlines if "pytest_imds/" in line]
     assert sorted(line.split()[0] for line in shown) == [
         "imds_attested",
+        "imds_clock",
+        "imds_faults",
         "imds_forgery",
         "imds_server",
         "imds_vm",
@@ -59,7 +63,8 @@ def test_markers_are_shown_with_their_signatures(run: Run) -> None:
         [
             '@pytest.mark.imds_vm(profile="linux", [*][*]knobs): *',
             '@pytest.mark.imds([*], newest=None, cloud=None, chain="2024", aia=None, digest_oid="sha256With*",'
-            " identity_v2=False): *",
+            " identity_v2=False, rate_limit=False, chaos=True): *",
+            "@pytest.mark.imds_fault(name, [*][*]parameters): *",
             "@pytest.mark.imds_forgeries(only=None, skip=None): *",
         ]
     )
@@ -70,10 +75,12 @@ def test_help_shows_the_options(run: Run) -> None:
         [
             "Azure Instance Metadata Service (pytest-imds):",
             "*--imds-seed=SEED*",
+            "*--imds-chaos*SEED*",
             "*imds_seed (string):*",
             "*imds_profile (string):*",
             "*imds_authority_keys (string):",
             "*rsa, or ec*",
+            "*imds_rate_limit (bool):",
         ]
     )
 
@@ -106,6 +113,7 @@ def test_unused_plugin_imports_nothing_heavy(pytester: pytest.Pytester, monkeypa
             assert "pytest_imds.plugin" in sys.modules
             assert not set({HEAVY!r}) & set(sys.modules)
             assert "pytest_imds.server" not in sys.modules
+            assert not [name for name in sys.modules if name.startswith(("pytest_imds.faults", "pytest_imds.virtual"))]
         """
     )
     pytester.runpytest_subprocess("-p", "pytest_imds.plugin").assert_outcomes(passed=1)

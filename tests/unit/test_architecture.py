@@ -33,6 +33,7 @@ ROOMS = (
     "shared",
     "listener",
     "connection",
+    "bodies",
     "door",
     "head",
     "attempts",

@@ -90,6 +90,47 @@ def test_the_time_goes_on_by_itself() -> None:
     assert clock.time() > first
 
 
+def test_now_is_the_time_in_utc() -> None:
+    clock = Clock()
+    clock.advance(1000)
+
+    assert clock.now.tzinfo is timezone.utc
+    assert clock.now.timestamp() == pytest.approx(clock.time(), abs=1)
+    assert timedelta(seconds=999) < clock.now - datetime.now(timezone.utc) <= timedelta(seconds=1000)
+
+
+def test_monotonic_goes_on_as_the_machine_s_and_by_what_was_advanced() -> None:
+    clock = Clock()
+    before, told, after = time.monotonic(), clock.monotonic(), time.monotonic()
+    clock.advance(1000)
+
+    assert before <= told <= after
+    assert clock.monotonic() - time.monotonic() == pytest.approx(1000, abs=1e-3)
+
+
+def test_sleep_is_a_real_one_while_time_is() -> None:
+    clock, began = Clock(), time.monotonic()
+    clock.advance(1000)
+    clock.sleep(0.01)
+
+    assert 0.01 <= time.monotonic() - began < 1
+    assert clock.time() - time.time() == pytest.approx(1000, abs=1e-3)
+    with pytest.raises(ValueError, match="non-negative"):
+        clock.sleep(-1)
+
+
+def test_a_second_is_reached_when_it_has_come_and_not_before() -> None:
+    clock = Clock()
+    second = clock.time() + 1000
+
+    assert clock.reached(clock.time())
+    assert not clock.reached(second)
+    clock.advance(900)
+    assert not clock.reached(second)
+    clock.advance(100)
+    assert clock.reached(second)
+
+
 def test_clocks_are_moved_apart() -> None:
     one, other = Clock(), Clock()
     one.advance(1000)
