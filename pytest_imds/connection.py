@@ -86,7 +86,7 @@ class Connection:
 
     @property
     def given_up(self) -> bool:
-        """Whether the client has closed the connection while its reply is held back."""
+        """Whether the client has closed its side of the connection while its reply is held back."""
         with suppress(OSError):
             return self.held is not None and self._unread() and not self._client.recv(1, socket.MSG_PEEK)
         return True
@@ -137,7 +137,7 @@ class Connection:
         self._listener.ends(self)
         try:
             while not clock.reached(due):
-                if not self._listener.serves(self) or self.given_up:
+                if not self._listener.serves(self):
                     return False
                 sleep(LOOK_AGAIN_S)
             return self._listener.begins(self, head.line)

@@ -6,21 +6,21 @@ import socket
 import threading
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from functools import lru_cache
 from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import Any, Protocol
+from urllib.parse import unquote
 
 from werkzeug.serving import BaseWSGIServer
 
+from pytest_imds import data
 from pytest_imds.connection import Connection, idle_timeout_s
 from pytest_imds.door import Door, Kind, reset
 from pytest_imds.errors import ImdsPortError
 from pytest_imds.head import Head
 
 ADDRESS = "127.0.0.1"
-
-# What stands in the path of a request to managed identity.
-IDENTITY = "/metadata/identity/"
 
 # How long the end of a test waits for replies that are still being made.
 LAST_REPLIES_S = 1.0
@@ -217,9 +217,10 @@ class Listener(BaseWSGIServer):
             if not self.begins(asking, head.line):
                 return False
             asking.asked = head.target
-            if IDENTITY in head.target:
-                others = [one for one in self._connections if IDENTITY in one.asked and not one.silent]
-                asking.at_once = len(others)
+            if _is_for_identity(head.target):
+                most = data.read("behaviour")["rate-limits"]["identity_at_once"]
+                others = [one for one in self._connections if one is not asking and _is_for_identity(one.asked)]
+                asking.at_once = 1 + sum(one.at_once <= most and not one.silent for one in others)
             return True
 
     def begins(self, busy: Connection, request: str) -> bool:
@@ -241,6 +242,12 @@ class Listener(BaseWSGIServer):
 def _idles(connection: Connection) -> bool:
     """Return whether a connection waits for its next request, and not for the time to answer."""
     return connection.answering is None and connection.held is None and not connection.silent
+
+
+@lru_cache(maxsize=256)  # a client asks for the same again and again
+def _is_for_identity(target: str) -> bool:
+    top, second, *_ = (*(part for part in unquote(target.partition("?")[0]).split("/") if part), "", "")
+    return (top.lower(), second) == ("metadata", "identity")
 
 
 def _nobody(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:

@@ -6,7 +6,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from contextlib import suppress
 from types import FrameType
 from typing import NamedTuple
@@ -41,7 +41,7 @@ def servers() -> set[int | None]:
 def spots(frames: Mapping[int, FrameType]) -> dict[int, Spot] | None:
     """Return where threads are, given what they execute; None if another one begins."""
     known = {thread.ident: thread for thread in threading.enumerate()}
-    if None in known:  # it has been started, and has still to begin
+    if any(thread.ident is None or (LINUX and thread.native_id is None) for thread in known.values()):
         return None
     found = {}
     for ident, frame in frames.items():
@@ -52,10 +52,11 @@ def spots(frames: Mapping[int, FrameType]) -> dict[int, Spot] | None:
     return found
 
 
-def run_times() -> dict[int | None, int]:
-    """Return how long each thread has run, other than this one."""
-    here = threading.get_native_id()
-    return {thread.native_id: _run_ns(thread.native_id) for thread in threading.enumerate() if thread.native_id != here}
+def run_times(besides: Container[int]) -> dict[int, int]:
+    """Return how long each thread of the process has run, also of those that execute no Python, but for some."""
+    if not LINUX:
+        return {}
+    return {int(one): _run_ns(int(one)) for one in os.listdir("/proc/self/task") if int(one) not in besides}  # noqa: PTH208
 
 
 def _run_ns(native_id: int | None) -> int:
@@ -71,14 +72,12 @@ def _run_ns(native_id: int | None) -> int:
     return 0
 
 
-def runs(native_id: int | None) -> bool:
+def runs(native_id: int) -> bool:
     """Return whether a thread would run if it had a processor, or waits for a disk.
 
     While one does, others may wait for it to pass on what all of them need to execute Python: they seem to wait for
     something else.
     """
-    if not LINUX or native_id is None:
-        return False
     try:
         status = os.open(f"/proc/self/task/{native_id}/stat", os.O_RDONLY)
     except OSError:

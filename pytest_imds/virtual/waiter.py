@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from threading import TIMEOUT_MAX, Lock, get_ident
+from threading import TIMEOUT_MAX, Lock, get_ident, get_native_id
 
 
 class Waiter:
@@ -21,6 +21,8 @@ class Waiter:
         self.deadline = deadline
         self.drives = drives
         self.thread = get_ident()
+        self.native_id = get_native_id()
+        self.asleep = False
         self._gate = Lock()
         self._gate.acquire()
 
@@ -30,9 +32,12 @@ class Waiter:
 
     def pause(self, seconds: float) -> bool:
         """Wait really; return whether what it waits for has come."""
-        self._gate.acquire(blocking=False)  # somebody may have ended a pause that was over
+        if not self.aside:
+            self._gate.acquire(blocking=False)  # a pause that is over may have been ended once more
         if not self.come:
+            self.asleep = self.aside
             self._gate.acquire(timeout=max(0.0, min(seconds, TIMEOUT_MAX)))
+            self.asleep = False
         return self.come
 
     def wake(self) -> None:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterable
 from itertools import islice
 from math import inf, ulp
-from threading import RLock, get_ident
+from threading import RLock, get_ident, get_native_id
 from types import FrameType
 from typing import NamedTuple
 
@@ -25,7 +25,7 @@ QUIET_SERVERS_S = 0.0001 if quiet.LINUX else QUIET_S
 # How often a look that saw something going on is followed by another so soon.
 SHORT_PAUSES = 20
 # How long those wait, at most, who leave it to another one to look.
-ASIDE_S = 1
+ASIDE_S = 60
 # Where replies are held back.
 HOLDING = ("pytest_imds.connection", "pytest_imds.listener")
 
@@ -82,6 +82,7 @@ class Waiting:
                     return
             with self._lock:  # whoever ends it wakes everyone first
                 ended = self._ended
+                waiter.aside = False
             waiter.finish(inf if waiter.deadline is None else waiter.deadline - ended)
         finally:
             self._leave(waiter, outer)
@@ -169,7 +170,7 @@ class Waiting:
         with self._lock:
             if not self._may_drive(waiter) or any(one.ready() for one in self._waiters.values()):
                 return None
-            ran = quiet.run_times() if before is not None else {}
+            ran = self._run_times() if before is not None else {}
             if any(map(quiet.runs, ran)):
                 return None
             standings = dict(self._traffic.standings())
@@ -183,7 +184,7 @@ class Waiting:
             servers = [spot for spot in spots.values() if spot.server]
             alone = not awaited and len(servers) == len(spots)
             if not (alone and self._resting.issuperset(spot.place for spot in servers)):
-                if look != before or quiet.run_times() != ran:
+                if look != before or self._run_times() != ran:
                     return look
                 self._resting.update(spot.place for spot in servers)
             self._move_to_first(look, held)
@@ -193,6 +194,11 @@ class Waiting:
         """Return whether a waiter may make time go on: a watchdog may not while the test does something unseen."""
         began = self._began
         return waiter.drives or began in self._waiters or quiet.waits(sys._current_frames().get(began))
+
+    def _run_times(self) -> dict[int, int]:
+        """Return how long each thread has run, but for this one and those that are asleep until they are woken."""
+        asleep = {waiter.native_id for waiter in self._waiters.values() if waiter.asleep}
+        return quiet.run_times({*asleep, get_native_id()})
 
     def _others(self) -> dict[int, FrameType]:
         """Return what the threads execute that must be seen doing nothing."""
