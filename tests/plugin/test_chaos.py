@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from tests.plugin.conftest import WITHOUT, Run
+from tests.plugin.conftest import Run
 from tests.plugin.fleets import write
 
 # Inner tests that write down what becomes of each of their requests.
@@ -105,9 +105,9 @@ def test_the_same_seed_gives_the_same_faults_in_any_order(pytester: pytest.Pytes
     assert all(told[0] != told[2] for told in runs[0].values())
 
 
-def test_a_new_seed_is_shown_and_reaches_the_workers(pytester: pytest.Pytester, run: Run) -> None:
+def test_a_new_seed_is_shown_and_reaches_the_workers(pytester: pytest.Pytester, run: Run, run_on_workers: Run) -> None:
     write(pytester, IMPORTS, RECORDED)
-    result = pytester.runpytest_subprocess(*WITHOUT, "-n", "2", "--imds-chaos")
+    result = run_on_workers("--imds-chaos")
     result.assert_outcomes(passed=3)
     on_workers = recorded(pytester)
     shown = re.search(r"^imds chaos: seed (\d+) \(again: --imds-chaos=\1\)$", result.stdout.str(), re.MULTILINE)

@@ -98,9 +98,9 @@ def test_vms_are_the_same_under_pytest_randomly(
 
 @pytest.mark.parametrize("dist", ["load", "loadgroup"])
 def test_vms_are_the_same_on_every_worker(
-    pytester: pytest.Pytester, tests: list[str], vms: dict[str, str], dist: str
+    pytester: pytest.Pytester, tests: list[str], vms: dict[str, str], dist: str, run_on_workers: Run
 ) -> None:
-    result = pytester.runpytest_subprocess(*WITHOUT, "-n", "2", "--dist", dist)
+    result = run_on_workers("--dist", dist)
     result.assert_outcomes(passed=COUNT)
     # xdist puts a test's group behind its name.
     assert {name.partition("@")[0]: vm for name, vm in recorded(pytester).items()} == vms

@@ -10,7 +10,7 @@ from contextlib import suppress
 
 import pytest
 
-from tests.plugin.conftest import WITHOUT, Run
+from tests.plugin.conftest import Run
 from tests.plugin.fleets import passes, write
 from tests.plugin.times import WHOSE
 
@@ -84,7 +84,7 @@ def test_an_interrupted_run_leaves_real_time(pytester: pytest.Pytester, run: Run
         assert run().ret == pytest.ExitCode.INTERRUPTED
 
 
-def test_workers_have_virtual_time_test_by_test(pytester: pytest.Pytester) -> None:
+def test_workers_have_virtual_time_test_by_test(pytester: pytest.Pytester, run_on_workers: Run) -> None:
     write(
         pytester,
         WHOSE,
@@ -98,7 +98,7 @@ def test_workers_have_virtual_time_test_by_test(pytester: pytest.Pytester) -> No
         is_real()
     """,
     )
-    pytester.runpytest_subprocess(*WITHOUT, "-n", "2").assert_outcomes(passed=12)
+    run_on_workers().assert_outcomes(passed=12)
 
 
 def test_a_module_that_is_imported_meanwhile_has_the_time_of_each_test(pytester: pytest.Pytester, run: Run) -> None:
