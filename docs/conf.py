@@ -18,7 +18,9 @@ nitpicky = True
 OTHERS = "pytest_httpserver|werkzeug|faker|collections|datetime|pathlib|types|time"
 nitpick_ignore_regex = [("py:.*", rf"(({OTHERS})\..*|HTTPServerError)")]
 # Inner names that stand in the signatures of public ones.
-nitpick_ignore = [("py:class", "Json"), ("py:class", "pytest_imds.shared.Shared")]
+nitpick_ignore = [
+    ("py:class", name) for name in ("Json", "pytest_imds.shared.Shared", "Attempts", "When", "Which", "Unpack")
+]
 
 # Quotation marks in these pages are part of values: "" is what IMDS shows.
 smartquotes = False

@@ -21,8 +21,8 @@ from unittest import mock
 import pytest
 
 from pytest_imds import ImdsPortError, ImdsUsageError, door
+from pytest_imds.bodies import Held
 from pytest_imds.clock import Clock
-from pytest_imds.connection import Held
 from pytest_imds.listener import Answer, Listener
 
 TIMEOUT_S = 5.0
