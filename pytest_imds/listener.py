@@ -214,9 +214,9 @@ class Listener(BaseWSGIServer):
     def arrives(self, asking: Connection, head: Head) -> bool:
         """Note that a request has arrived, and that it is being answered, unless its test is over."""
         with self._changed:
-            if not self.begins(asking, head.line):
+            if not self._goes_on(asking):
                 return False
-            asking.asked = head.target
+            asking.answering, asking.asked = head.line, head.target
             if _is_for_identity(head.target):
                 most = data.read("behaviour")["rate-limits"]["identity_at_once"]
                 others = [one for one in self._connections if one is not asking and _is_for_identity(one.asked)]
@@ -224,12 +224,15 @@ class Listener(BaseWSGIServer):
             return True
 
     def begins(self, busy: Connection, request: str) -> bool:
-        """Note that ``request`` is being answered, unless its test is over."""
+        """Note that ``request`` is being answered again, unless its test is over."""
         with self._changed:
-            if self._owner is not busy.owner or (self._door.until is not None and _idles(busy)):
+            if not self._goes_on(busy):
                 return False
             busy.answering = request
             return True
+
+    def _goes_on(self, busy: Connection) -> bool:
+        return self._owner is busy.owner and (self._door.until is None or not _idles(busy))
 
     def ends(self, busy: Connection) -> None:
         """Note that the reply has gone out."""

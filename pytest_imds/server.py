@@ -225,9 +225,9 @@ class ImdsServer(HTTPServer):
         problems: list[Exception | str] = [*self.assertions, *self.handler_errors]
         self.clear_assertions()
         self.clear_handler_errors()
-        if judged:
+        if idle := self.faults.idle() if judged else []:
             arrived = [wsgi.asked(request).line for request, _ in self.log]
-            problems += [never_fired(fault, arrived) for fault in self.faults.idle()]
+            problems += [never_fired(fault, arrived) for fault in idle]
         return self._met.by(problems)
 
     def report(self, problem: BaseException, request: str) -> None:
