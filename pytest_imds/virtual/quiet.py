@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Container, Mapping
 from contextlib import suppress
+from pathlib import Path
 from types import FrameType
 from typing import NamedTuple
 
@@ -21,7 +22,8 @@ PLUMBING = frozenset({"selectors", "socket", "ssl"})
 # Whoever waits in these waits for a child process, or for I/O that cannot be seen into.
 CHILDREN = frozenset({"subprocess", "multiprocessing"})
 CHILDREN_OF_LOOPS = frozenset({"asyncio.unix_events", "asyncio.windows_events"})
-LINUX = sys.platform == "linux"
+TASKS = Path("/proc/self/task")
+LINUX = sys.platform == "linux" and TASKS.is_dir()
 
 
 class Spot(NamedTuple):
@@ -56,7 +58,7 @@ def run_times(besides: Container[int]) -> dict[int, int]:
     """Return how long each thread of the process has run, also of those that execute no Python, but for some."""
     if not LINUX:
         return {}
-    return {int(one): _run_ns(int(one)) for one in os.listdir("/proc/self/task") if int(one) not in besides}  # noqa: PTH208
+    return {int(one): _run_ns(int(one)) for one in os.listdir(TASKS) if int(one) not in besides}  # noqa: PTH208
 
 
 def _run_ns(native_id: int | None) -> int:
@@ -79,7 +81,7 @@ def runs(native_id: int) -> bool:
     something else.
     """
     try:
-        status = os.open(f"/proc/self/task/{native_id}/stat", os.O_RDONLY)
+        status = os.open(f"{TASKS}/{native_id}/stat", os.O_RDONLY)
     except OSError:
         return True  # it has ended just now
     try:

@@ -18,14 +18,13 @@ from pytest_imds.virtual.traffic import Address, Standing, Traffic
 from pytest_imds.virtual.waiter import Waiter
 
 # How long nothing may have happened before time goes on; the shorter if there are no others than one who waits and the
-# threads of the servers. Other
-# systems than Linux do not tell whether a thread has run meanwhile, or would.
+# threads of the servers. Other systems than Linux do not tell whether a thread has run meanwhile, or would.
 QUIET_S = 0.001 if quiet.LINUX else 0.005
 QUIET_SERVERS_S = 0.0001 if quiet.LINUX else QUIET_S
 # How often a look that saw something going on is followed by another so soon.
 SHORT_PAUSES = 20
 # How long those wait, at most, who leave it to another one to look.
-ASIDE_S = 60
+ASIDE_S = 1
 # Where replies are held back.
 HOLDING = ("pytest_imds.connection", "pytest_imds.listener")
 
@@ -111,9 +110,7 @@ class Waiting:
             self._clock.move(seconds)
             self.moved_s += seconds
             self._moves += 1
-            for waiter in self._waiters.values():
-                if self._rest(waiter) <= 0:
-                    waiter.wake()
+            self._wake()
 
     def end(self) -> None:
         """Let everyone wait really for the rest."""
@@ -168,7 +165,7 @@ class Waiting:
     def _try(self, waiter: Waiter, before: Look | None) -> Look | None:
         """Move the clock on if that may be; otherwise return what was seen, None if something goes on."""
         with self._lock:
-            if not self._may_drive(waiter) or any(one.ready() for one in self._waiters.values()):
+            if self._wake() or not self._may_drive(waiter) or any(one.ready() for one in self._waiters.values()):
                 return None
             ran = self._run_times() if before is not None else {}
             if any(map(quiet.runs, ran)):
@@ -187,8 +184,16 @@ class Waiting:
                 if look != before or self._run_times() != ran:
                     return look
                 self._resting.update(spot.place for spot in servers)
-            self._move_to_first(look, held)
+            if not any(one.come for one in self._waiters.values()):
+                self._move_to_first(look, held)
         return None
+
+    def _wake(self) -> bool:
+        """Wake whoever's deadline is over; return whether there are such."""
+        due = [waiter for waiter in self._waiters.values() if self._rest(waiter) <= 0]
+        for waiter in due:
+            waiter.wake()
+        return bool(due)
 
     def _may_drive(self, waiter: Waiter) -> bool:
         """Return whether a waiter may make time go on: a watchdog may not while the test does something unseen."""

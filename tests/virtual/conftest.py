@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from types import ModuleType
 
 import pytest
@@ -18,6 +19,13 @@ def clock() -> Iterator[Clock]:
     """A clock whose time is virtual, and no servers."""
     made = Clock()
     with VirtualTime(made, Nobody()):
+        yield made
+
+
+@pytest.fixture
+def pool() -> Iterator[ThreadPoolExecutor]:
+    """Threads that wait for work."""
+    with ThreadPoolExecutor(8) as made:
         yield made
 
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from pytest_imds.virtual import Standing
+
+# What no wait of a test exceeds, in real seconds.
+LONG_S = 20
 
 SOURCE = """
 import http.server, sys, time
@@ -76,3 +80,29 @@ def child(manner: str) -> Iterator[str]:
             yield f"http://127.0.0.1:{int(server.stdout.readline())}/"
         finally:
             server.kill()
+
+
+@contextmanager
+def somebody_sleeping() -> Iterator[None]:
+    """A thread that would make time run wherever the test only waits."""
+    over = False
+
+    def sleep() -> None:
+        while not over:
+            time.sleep(1)
+
+    thread = threading.Thread(target=sleep)
+    thread.start()
+    try:
+        yield
+    finally:
+        over = True
+        thread.join()
+
+
+def in_threads(*functions: Callable[[], object]) -> None:
+    threads = [threading.Thread(target=function, daemon=True) for function in functions]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()

@@ -5,46 +5,28 @@ from __future__ import annotations
 import asyncio
 import http.client
 import http.server
+import os
 import selectors
 import socket
 import subprocess
-import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Awaitable, Callable
+from contextlib import closing
 from urllib.parse import urlsplit
 
 import pytest
 from werkzeug import Request, Response
 
 from pytest_imds import Clock, ImdsServer
-from tests.virtual.machine import Machine, Stopwatch
+from tests.virtual.machine import Machine, Stopwatch, somebody_sleeping
 
 aiohttp = pytest.importorskip("aiohttp")
 httpx = pytest.importorskip("httpx")
 requests = pytest.importorskip("requests")
 
 Get = Callable[[str], bytes]
-
-
-@contextmanager
-def somebody_sleeping() -> Iterator[None]:
-    """A thread that would make time run wherever the test only waits."""
-    over = False
-
-    def sleep() -> None:
-        while not over:
-            time.sleep(1)
-
-    thread = threading.Thread(target=sleep)
-    thread.start()
-    try:
-        yield
-    finally:
-        over = True
-        thread.join()
 
 
 def with_urllib(url: str) -> bytes:
@@ -181,59 +163,56 @@ def test_a_server_of_the_test_may_take_real_time_for_a_loop(
     assert watch.virtual_s < 2
 
 
-def test_a_child_process_that_a_thread_waits_for_takes_real_time(clock: Clock) -> None:
-    command = [sys.executable, "-c", "import time; time.sleep(0.1); print(time.time())"]
-    with somebody_sleeping(), Stopwatch() as watch:
-        told = subprocess.run(command, check=True, capture_output=True, timeout=10).stdout
-    assert watch.virtual_s < 2
-    assert abs(float(told) - time.time()) < 10
+def test_a_loop_that_waits_for_a_pipe_waits_really(clock: Clock) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        loop.add_reader(reader, loop.stop)
+        await asyncio.sleep(0.05)
+        loop.remove_reader(reader)
 
-
-def test_a_child_process_is_waited_for_with_a_real_timeout(clock: Clock) -> None:
-    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) as process:
-        with Stopwatch() as watch, pytest.raises(subprocess.TimeoutExpired):
-            process.wait(timeout=0.1)
-        process.kill()
-    assert 0.1 <= watch.real_s < 5
-
-
-def test_a_child_process_that_a_loop_waits_for_takes_real_time(clock: Clock) -> None:
-    async def main() -> bytes:
-        command = "import time; time.sleep(0.1); print('done')"
-        process = await asyncio.create_subprocess_exec(sys.executable, "-c", command, stdout=subprocess.PIPE)
-        told, _ = await asyncio.wait_for(process.communicate(), 5)
-        return told
-
+    reader, writer = os.pipe()
     with Stopwatch() as watch:
-        assert asyncio.run(main()) == b"done\n"
-    assert watch.virtual_s < 3
+        asyncio.run(main())
+    os.close(reader)
+    os.close(writer)
+    assert watch.real_s >= 0.05
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no fork()")
-def test_a_forked_child_has_the_machines_time() -> None:
-    """In a process of its own: with threads, a fork of this one would be warned of."""
-    script = """
-import os, sys, time
-from pytest_imds.clock import Clock
-from pytest_imds.virtual import VirtualTime
-class Nobody:
-    ports = ()
-    def standings(self): return {}
-clock = Clock()
-with VirtualTime(clock, Nobody()):
-    time.sleep(1000)
-    child = os.fork()
-    if not child:
-        before = os.times().elapsed
-        time.sleep(0.1)
-        clock.sleep(0.1)
-        os._exit(0 if 0.2 <= os.times().elapsed - before + 0.02 < 5 and time.time() < clock.time() - 999 else 1)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-    time.sleep(1000)
-print("done")
-"""
-    told = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, timeout=20).stdout
-    assert told == b"done\n"
+def test_a_connection_that_is_being_made_is_waited_for_really(clock: Clock) -> None:
+    async def main() -> None:
+        with socket.socket() as client:
+            client.setblocking(False)
+            await asyncio.get_running_loop().sock_connect(client, full.getsockname())
+
+    with (
+        socket.create_server(("127.0.0.1", 0), backlog=0) as full,
+        socket.create_connection(full.getsockname()),
+        Stopwatch() as watch,
+        pytest.raises(asyncio.TimeoutError),
+    ):
+        asyncio.run(asyncio.wait_for(main(), 0.1))
+    assert watch.real_s >= 0.1
+
+
+def test_a_connection_that_has_been_reset_is_not_waited_for(clock: Clock) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as client:
+        accepted, _ = server.accept()
+        accepted.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        accepted.close()
+
+        def keep(connection: socket.socket) -> None:
+            blocked.acquire()
+            connection.close()
+
+        blocked = threading.Lock()
+        blocked.acquire()
+        keeper = threading.Thread(target=keep, args=(client,), daemon=True)
+        keeper.start()
+        with Stopwatch() as watch:
+            time.sleep(70)
+        blocked.release()
+        keeper.join()
+    assert watch.real_s < 1
 
 
 def test_a_server_of_the_process_that_sleeps_is_waited_for_in_virtual_time(clock: Clock) -> None:

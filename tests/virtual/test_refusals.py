@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
+import threading
+import time
 from collections.abc import Callable
 from types import ModuleType
 
@@ -60,3 +63,21 @@ def test_uvloop_is_refused(uvloop: ModuleType, name: str) -> None:
     assert dict(vars(uvloop.Loop)) == before
     assert uvloop.Loop().run_until_complete(1) == 1
     assert uvloop.Loop().run_forever() == "ever"
+
+
+def test_what_cannot_be_refused_leaves_nothing_behind(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = load(
+        "class Fixed(type):\n"
+        "    def __setattr__(self, *_): raise TypeError('immutable type')\n"
+        "class Loop(metaclass=Fixed):\n"
+        "    def run_forever(self): pass\n"
+    )
+    monkeypatch.setitem(sys.modules, "uvloop", module)
+    before = time.sleep, threading.Condition.wait, asyncio.BaseEventLoop.run_forever
+    with pytest.raises(TypeError, match="immutable"), VirtualTime(Clock(), Nobody()):
+        pass
+    assert (time.sleep, threading.Condition.wait, asyncio.BaseEventLoop.run_forever) == before
+
+    monkeypatch.delitem(sys.modules, "uvloop")
+    with VirtualTime(Clock(), Nobody()):
+        time.sleep(70)
