@@ -66,13 +66,11 @@ def objects(node: Any, path: str) -> Iterator[tuple[str, dict[str, Any]]]:
         yield from objects(child, f"{path}.{key}")
 
 
-@pytest.mark.parametrize("fact", FACTS)
-def test_a_fact_has_evidence_a_source_and_a_confidence(fact: str) -> None:
-    row = FACTS[fact]
-
-    assert row["evidence"] in EVIDENCE
-    assert row["confidence"] in CONFIDENCE
-    assert row["source"].strip()
+def test_a_fact_has_evidence_a_source_and_a_confidence() -> None:
+    for fact, row in FACTS.items():
+        assert row["evidence"] in EVIDENCE, fact
+        assert row["confidence"] in CONFIDENCE, fact
+        assert row["source"].strip(), fact
 
 
 @pytest.mark.parametrize("file", FILES)
@@ -148,36 +146,30 @@ def test_a_body_is_json_once_its_places_are_filled(name: str) -> None:
     assert "error" in json.loads(PLACE.sub("filled", body))
 
 
-@pytest.mark.parametrize("path", SCHEMA)
-def test_a_field_exists_in_existing_versions_and_while_its_parent_does(path: str) -> None:
-    field = SCHEMA[path]
-    until = field.get("until", VERSIONS[-1])
-    parent = path.rpartition(".")[0]
+def test_a_field_exists_in_existing_versions_and_while_its_parent_does() -> None:
+    for path, field in SCHEMA.items():
+        until = field.get("until", VERSIONS[-1])
+        parent = SCHEMA.get(path.rpartition(".")[0], {"since": VERSIONS[0]})
 
-    assert {field["since"], until} <= set(VERSIONS)
-    assert field["since"] <= until
-    if parent:
-        assert SCHEMA[parent]["since"] <= field["since"]
-        assert until <= SCHEMA[parent].get("until", VERSIONS[-1])
+        assert {field["since"], until} <= set(VERSIONS), path
+        assert parent["since"] <= field["since"] <= until <= parent.get("until", VERSIONS[-1]), path
 
 
-@pytest.mark.parametrize("path", SCHEMA)
-def test_a_field_has_members_exactly_if_it_is_an_object_or_an_array(path: str) -> None:
-    kind = SCHEMA[path]["type"]
-    members = [other for other in SCHEMA if other.rpartition(".")[0] == path]
-
-    assert kind in {*PRIMITIVES, "object", "array"}
-    assert (kind == "array") == path.endswith("[]")
-    assert bool(members) == (kind not in PRIMITIVES)
+def test_a_field_has_members_exactly_if_it_is_an_object_or_an_array() -> None:
+    with_members = {path.rpartition(".")[0] for path in SCHEMA}
+    for path, field in SCHEMA.items():
+        assert field["type"] in {*PRIMITIVES, "object", "array"}, path
+        assert (field["type"] == "array") == path.endswith("[]"), path
+        assert (path in with_members) == (field["type"] not in PRIMITIVES), path
 
 
-@pytest.mark.parametrize("path", [path for path in SCHEMA if SCHEMA[path]["attribute"]])
-def test_an_attribute_is_the_key_in_snake_case(path: str) -> None:
-    key = path.rpartition(".")[2]
-    snake = re.sub(r"(?<=[a-z0-9])([A-Z])", r"_\1", key.removesuffix("[]")).lower()
+def test_an_attribute_is_the_key_in_snake_case() -> None:
+    for path, field in SCHEMA.items():
+        key = path.rpartition(".")[2]
+        snake = re.sub(r"(?<=[a-z0-9])([A-Z])", r"_\1", key.removesuffix("[]")).lower()
+        other = "private_ip_address" if key == "ipaddress" else ""
 
-    attribute = SCHEMA[path]["attribute"]
-    assert attribute in (RENAMED.get(key, snake), "private_ip_address" if key == "ipaddress" else "")
+        assert not field["attribute"] or field["attribute"] in (RENAMED.get(key, snake), other), path
 
 
 def test_no_renamed_attribute_is_left_over() -> None:
