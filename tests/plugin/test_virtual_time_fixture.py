@@ -201,3 +201,18 @@ def test_what_cannot_be_virtual_is_refused_at_the_line_of_the_test(pytester: pyt
             "E         right: use asyncio, or leave imds_clock out and advance the clock",
         ]
     )
+
+
+def test_chaos_has_made_it_virtual_already(pytester: pytest.Pytester, run: Run) -> None:
+    pytester.makepyfile(
+        """
+        import time
+
+        def test_it(imds_clock, imds_server):
+            began = time.monotonic()
+            time.sleep(60)
+            assert imds_clock is imds_server.clock
+            assert 60 <= time.monotonic() - began < 65
+        """
+    )
+    run("--imds-chaos=7").assert_outcomes(passed=1)
