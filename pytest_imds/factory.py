@@ -89,11 +89,6 @@ class ServerFactory:
             raise error.with_traceback(None) from None
 
     @property
-    def clock(self) -> Clock:
-        """The time that all of them live in."""
-        return self._clock
-
-    @property
     def ports(self) -> Collection[int]:
         """Where the servers listen."""
         return [server.port for server in self.started]
