@@ -10,9 +10,9 @@ from cells import code, life, plain, table
 from facts import FILES
 
 from pytest_imds import data
-from pytest_imds.errors import AttestationError
 from pytest_imds.faults.fault import own
 from pytest_imds.faults.kinds import KINDS, Kinds
+from pytest_imds.trust.errors import AttestationError
 from pytest_imds.trust.forgeries import CHECKS, FORGERIES
 from pytest_imds.vm.profiles import Knobs
 

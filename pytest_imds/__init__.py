@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pytest_imds.clock import Clock
-    from pytest_imds.errors import (
+    from pytest_imds.errors import ImdsError, ImdsPortError, ImdsServerError, ImdsUsageError
+    from pytest_imds.events.fleet import Fleet
+    from pytest_imds.events.scheduled import Event, ScheduledEvents
+    from pytest_imds.factory import ServerFactory
+    from pytest_imds.faults.fault import Fault
+    from pytest_imds.faults.faults import Faults, Fired
+    from pytest_imds.server import ImdsServer
+    from pytest_imds.trust.attestation import Attestation
+    from pytest_imds.trust.document import Document
+    from pytest_imds.trust.errors import (
         AttestationAuthorityError,
         AttestationChainError,
         AttestationDigestError,
@@ -33,19 +42,7 @@ if TYPE_CHECKING:
         AttestationTrailingDataError,
         AttestationValidityError,
         AttestationVmError,
-        ImdsError,
-        ImdsPortError,
-        ImdsServerError,
-        ImdsUsageError,
     )
-    from pytest_imds.events.fleet import Fleet
-    from pytest_imds.events.scheduled import Event, ScheduledEvents
-    from pytest_imds.factory import ServerFactory
-    from pytest_imds.faults.fault import Fault
-    from pytest_imds.faults.faults import Faults, Fired
-    from pytest_imds.server import ImdsServer
-    from pytest_imds.trust.attestation import Attestation
-    from pytest_imds.trust.document import Document
     from pytest_imds.trust.forgeries import CHECKS, FORGERIES, Forgery
     from pytest_imds.trust.issuer import TokenIssuer
     from pytest_imds.vm.identity import Identity
@@ -105,27 +102,27 @@ __all__ = [
 
 _ROOMS = {
     "Attestation": "trust.attestation",
-    "AttestationAuthorityError": "errors",
-    "AttestationChainError": "errors",
-    "AttestationDigestError": "errors",
-    "AttestationEncodingError": "errors",
-    "AttestationEndEntityError": "errors",
-    "AttestationError": "errors",
-    "AttestationHostError": "errors",
-    "AttestationIntermediateError": "errors",
-    "AttestationMembersError": "errors",
-    "AttestationNameError": "errors",
-    "AttestationNonceError": "errors",
-    "AttestationPurposeError": "errors",
-    "AttestationSignatureError": "errors",
-    "AttestationSignerError": "errors",
-    "AttestationSignersError": "errors",
-    "AttestationSizeError": "errors",
-    "AttestationStructureError": "errors",
-    "AttestationTimeError": "errors",
-    "AttestationTrailingDataError": "errors",
-    "AttestationValidityError": "errors",
-    "AttestationVmError": "errors",
+    "AttestationAuthorityError": "trust.errors",
+    "AttestationChainError": "trust.errors",
+    "AttestationDigestError": "trust.errors",
+    "AttestationEncodingError": "trust.errors",
+    "AttestationEndEntityError": "trust.errors",
+    "AttestationError": "trust.errors",
+    "AttestationHostError": "trust.errors",
+    "AttestationIntermediateError": "trust.errors",
+    "AttestationMembersError": "trust.errors",
+    "AttestationNameError": "trust.errors",
+    "AttestationNonceError": "trust.errors",
+    "AttestationPurposeError": "trust.errors",
+    "AttestationSignatureError": "trust.errors",
+    "AttestationSignerError": "trust.errors",
+    "AttestationSignersError": "trust.errors",
+    "AttestationSizeError": "trust.errors",
+    "AttestationStructureError": "trust.errors",
+    "AttestationTimeError": "trust.errors",
+    "AttestationTrailingDataError": "trust.errors",
+    "AttestationValidityError": "trust.errors",
+    "AttestationVmError": "trust.errors",
     "CHECKS": "trust.forgeries",
     "Clock": "clock",
     "Document": "trust.document",

@@ -8,7 +8,7 @@ from http import HTTPStatus
 from urllib.parse import unquote
 
 from pytest_imds import data
-from pytest_imds.errors import AttestationHostError, AttestationIntermediateError
+from pytest_imds.trust.errors import AttestationHostError, AttestationIntermediateError
 
 
 @dataclass(frozen=True)

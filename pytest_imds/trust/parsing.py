@@ -10,16 +10,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from pytest_imds import data
-from pytest_imds.errors import (
+from pytest_imds.errors import ImdsUsageError
+from pytest_imds.trust import der
+from pytest_imds.trust.document import DATA, RSA_ENCRYPTION, SIGNED_DATA, VERSION
+from pytest_imds.trust.errors import (
     AttestationEncodingError,
     AttestationMembersError,
     AttestationSignersError,
     AttestationStructureError,
     AttestationTrailingDataError,
-    ImdsUsageError,
 )
-from pytest_imds.trust import der
-from pytest_imds.trust.document import DATA, RSA_ENCRYPTION, SIGNED_DATA, VERSION
 
 # Standard base64 on one line; whether its length is right, decoding tells.
 BASE64 = re.compile(r"[A-Za-z0-9+/]*={0,2}", re.ASCII)

@@ -20,7 +20,9 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID
 
 from pytest_imds import data
-from pytest_imds.errors import (
+from pytest_imds.trust import content, der, parsing
+from pytest_imds.trust.certificate import SERVER_AUTH, issuer_and_serial
+from pytest_imds.trust.errors import (
     AttestationAuthorityError,
     AttestationChainError,
     AttestationDigestError,
@@ -38,8 +40,6 @@ from pytest_imds.errors import (
     AttestationValidityError,
     AttestationVmError,
 )
-from pytest_imds.trust import content, der, parsing
-from pytest_imds.trust.certificate import SERVER_AUTH, issuer_and_serial
 
 # What cryptography raises for a certificate that is none, or has parts that it does not know; what it warns of is an
 # error in test runs that ask for that.
