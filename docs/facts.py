@@ -33,6 +33,8 @@ FILES = {
     "chains": ("Attested documents", "the authorities that sign attested documents"),
     "identity": ("Managed identity", "which identity answers, and what tokens say"),
     "events": ("Scheduled events", "what events are shown, and what becomes of them"),
+    "environment": ("Reaching clients", "the variables by which clients find IMDS, or look elsewhere"),
+    "interceptors": ("Reaching clients", "libraries that take requests before they get to a socket"),
     "loadbalancer": ("Load balancer", "public addresses and rules, and how they are written"),
     "confidential": ("Confidential and pre-provisioned VMs", "the certificate of the processor of a confidential VM"),
     "reprovision": ("Confidential and pre-provisioned VMs", "what a pre-provisioned VM is told"),
@@ -46,7 +48,18 @@ FILES = {
 }
 
 # The files whose facts say in a sentence what they are.
-RULES = ("behaviour", "attested", "chains", "identity", "events", "loadbalancer", "confidential", "reprovision")
+RULES = (
+    "behaviour",
+    "attested",
+    "chains",
+    "identity",
+    "events",
+    "environment",
+    "interceptors",
+    "loadbalancer",
+    "confidential",
+    "reprovision",
+)
 LEFT_OUT = Path(__file__).with_name("left_out.json")
 
 

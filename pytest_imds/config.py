@@ -12,14 +12,17 @@ MARKERS = {
     "imds_vm": 'imds_vm(profile="linux", **knobs): the VM that imds_server serves: its profile and what is different'
     " (location, tags, vm_size, scale_set, identity, user_identities, load_balancer, data_disks, user_data ...)",
     "imds": 'imds(*, newest=None, cloud=None, chain="2024", aia=None, digest_oid="sha256WithRSAEncryption",'
-    " identity_v2=False, rate_limit=False, chaos=True): the service that answers: the newest api-version it has, the"
-    " cloud it runs in, how its attested documents are signed, whether it has IMDSv2, whether it limits the rate of"
-    " requests, whether --imds-chaos may break them",
+    " identity_v2=False, rate_limit=False, redirect=False, chaos=True): the service that answers: the newest"
+    " api-version it has, the cloud it runs in, how its attested documents are signed, whether it has IMDSv2, whether"
+    " it limits the rate of requests, whether clients of this process reach it at 169.254.169.254, whether"
+    " --imds-chaos may break requests",
     "imds_fault": "imds_fault(name, **parameters): breaks requests to imds_server: gone, throttled, server_error,"
     " latency, blackhole, reset, refused ...; takes what the method of that name takes, with path, after, times,"
     " window, probability and required; stacked markers all apply, and a fault that never fires fails the test",
     "imds_forgeries": "imds_forgeries(only=None, skip=None): which forgeries the fixture imds_forgery gives, by their"
     " names or by the checks that they are for",
+    "imds_namespace": "imds_namespace(): the test starts programs in networks of their own (imds_server.run); skips it"
+    " where the system does not allow that, and says what to enable",
 }
 
 
@@ -33,6 +36,7 @@ class Options(NamedTuple):
     profile: str
     authority_keys: str
     rate_limit: bool
+    guard: bool
     chaos: str | None
 
 
@@ -61,6 +65,13 @@ def add_options(parser: pytest.Parser) -> None:
         help="break requests to IMDS at random with what passes: 410, 429, 500, latency, resets; the same seed gives"
         " the same faults (default: a new seed, which is shown)",
     )
+    group.addoption(
+        "--imds-guard",
+        action="store_true",
+        default=None,
+        help="refuse connections of this process to 169.254.169.254 and 168.63.129.16 that no server of a test answers"
+        " (default: the ini option imds_guard)",
+    )
     parser.addini("imds_seed", "the seed that VMs are generated from", default="0")
     parser.addini("imds_profile", "the profile of a VM whose test names none", default="linux")
     parser.addini(
@@ -74,18 +85,20 @@ def add_options(parser: pytest.Parser) -> None:
         type="bool",
         default=False,
     )
+    parser.addini("imds_guard", "the same as --imds-guard, for every run", type="bool", default=False)
 
 
 def read_options(config: pytest.Config) -> Options:
     """Read the options, once, and declare the markers."""
     for line in MARKERS.values():
         config.addinivalue_line("markers", line)
-    seed = config.getoption("--imds-seed")
+    seed, guard = config.getoption("--imds-seed"), config.getoption("--imds-guard")
     options = Options(
         seed=config.getini("imds_seed") if seed is None else seed,
         profile=config.getini("imds_profile"),
         authority_keys=config.getini("imds_authority_keys"),
         rate_limit=config.getini("imds_rate_limit"),
+        guard=config.getini("imds_guard") if guard is None else guard,
         chaos=_chaos(config),
     )
     if options.authority_keys not in AUTHORITY_KEYS:

@@ -8,9 +8,10 @@ import socket
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
+from ctypes import addressof, create_string_buffer
 from queue import Empty, SimpleQueue
 from threading import Lock
-from typing import Literal
+from typing import Any, Literal
 
 from pytest_imds.errors import ImdsPortError, ImdsUsageError
 
@@ -24,6 +25,9 @@ LEAVES_S = 1.0
 ANSWERED_S = 0.005
 # More than the shortest backlog of any system has places.
 MOST_FILLERS = 16
+# Linux: a program of the packet filter that keeps nothing, and who takes it (linux/filter.h, asm-generic/socket.h).
+DROP_ALL = struct.pack("HBBI", 0x06, 0, 0, 0)
+SO_ATTACH_FILTER, SO_DETACH_FILTER = 26, 27
 
 
 class Door:
@@ -81,12 +85,7 @@ class Door:
             if self.until is None or (since is not None and since is not self.until):
                 return
             with self._hand:
-                for filler in self._fillers:
-                    with suppress(OSError):  # they come first
-                        reset(self.socket.accept()[0])
-                    filler.close()
-                self._fillers.clear()
-                self.socket.settimeout(None)
+                self._empty()
                 self.socket.listen(self._backlog)
                 self.until = None
         self._bell.put(None)
@@ -111,6 +110,14 @@ class Door:
                     with suppress(Empty):
                         self._bell.get(timeout=LOOK_AGAIN_S)
             self._hand.acquire()
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        """Wait for a client; return its socket and its address."""
+        if not isinstance(self.socket, _socket.socket):  # gevent's, which has another way to wait
+            return self.socket.accept()
+        # accept() makes a socket of the class that is in the module now: pytest-socket's refuses to be made.
+        descriptor, address = self.socket._accept()  # type: ignore[attr-defined]  # what accept() is built on
+        return type(self.socket)(fileno=descriptor), address
 
     @contextmanager
     def knock(self) -> Iterator[None]:
@@ -146,6 +153,15 @@ class Door:
             reserving.close()
             raise ImdsPortError.taken(self._address[1]) from None
 
+    def _empty(self) -> None:
+        """Give the places back that fillers take."""
+        for filler in self._fillers:
+            with suppress(OSError):  # they come first
+                reset(self.accept()[0])
+            filler.close()
+        self._fillers.clear()
+        self.socket.settimeout(None)
+
     def _fill(self) -> None:
         """Take every place in the shortest backlog there is."""
         self.socket.listen(0)
@@ -160,9 +176,39 @@ class Door:
                 if self._fillers:
                     return
                 with suppress(OSError):  # a client was quicker
-                    reset(self.socket.accept()[0])
+                    reset(self.accept()[0])
             else:
                 self._fillers.append(filler)
+
+
+class LentDoor(Door):
+    """The same for a socket of another network, where no socket of this process's own can be made; on Linux alone.
+
+    There a socket that stopped to listen keeps its port, and may listen again; and one can drop what arrives.
+    """
+
+    @contextmanager
+    def knock(self) -> Iterator[None]:
+        """End the listening, which wakes the thread that accepts."""
+        # What is shut down once more, when it does not listen, hands that on to connections to come.
+        if self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+            self.socket.shutdown(socket.SHUT_RDWR)
+        yield
+
+    def _reserve(self) -> None:
+        self._empty()
+        with self.knock():
+            pass
+
+    def _empty(self) -> None:
+        with suppress(OSError):  # it drops nothing
+            self.socket.setsockopt(socket.SOL_SOCKET, SO_DETACH_FILTER, 0)
+
+    def _fill(self) -> None:
+        instruction = create_string_buffer(DROP_ALL, len(DROP_ALL))
+        program = struct.pack("HP", 1, addressof(instruction))
+        self.socket.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, program)
+        self.socket.listen(self._backlog)
 
 
 def reset(client: socket.socket) -> None:

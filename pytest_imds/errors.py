@@ -72,6 +72,54 @@ class ImdsPortError(ImdsError, OSError):
         return cls(f"cannot listen on 127.0.0.1:{port}.\n  leave port out (or 0) to get a free one")
 
 
+class ImdsGuardError(ImdsError, RuntimeError):
+    """A connection to an address of Azure's host was not made, because no server of the test is there.
+
+    It is no ``OSError``: clients take one for a network that is down, and go on.
+    """
+
+    @classmethod
+    def no_server(cls, test: str, host: str, port: object) -> ImdsGuardError:
+        """Say what ``test`` wanted, why that is wrong, and how to have a server there."""
+        return cls(
+            f"{test or 'code outside of any test'} wanted to connect to {host}:{port}, where no server of a test is.\n"
+            "  nothing was sent: on Azure the machine's own metadata service would have answered, elsewhere nobody\n"
+            "  to have the test's server there: the fixture imds_redirect, or @pytest.mark.imds(redirect=True);"
+            " for other programs imds_server.run()"
+        )
+
+    @classmethod
+    def other_port(cls, host: str, port: object) -> ImdsGuardError:
+        """Say that the server of the test stands in for port 80 alone."""
+        return cls(
+            f"a client wanted to connect to {host}:{port}; the test's server stands in for port 80 alone.\n"
+            "  nothing was sent: no connection to this address leaves the machine while imds_redirect is there"
+        )
+
+
+class ImdsNamespaceError(ImdsError, RuntimeError):
+    """A program cannot be started in a network of its own."""
+
+    @classmethod
+    def not_linux(cls, platform: str) -> ImdsNamespaceError:
+        """Say that other systems have no network namespaces."""
+        return cls(
+            f"a network of its own for a program takes Linux, and this is {platform}.\n"
+            "  give the program the address: env=imds_server.env() for SDKs that take it from there, or imds_server.url"
+        )
+
+    @classmethod
+    def refused(cls, step: str, reason: str, advice: Sequence[str]) -> ImdsNamespaceError:
+        """Say at which step the system said no, and what may be enabled."""
+        lines = [f"a network of its own for a program cannot be made here: {step}: {reason}.", "  to allow it:"]
+        return cls("\n".join([*lines, *(f"    {line}" for line in advice)]))
+
+    @classmethod
+    def silent(cls, seconds: float) -> ImdsNamespaceError:
+        """Say that the program that makes the network does not answer."""
+        return cls(f"a network of its own for a program was not made within {seconds:g} seconds.")
+
+
 class ImdsServerError(ImdsError, AssertionError):
     """What went wrong inside the server while a test ran."""
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import _socket
 import socket
 import threading
 from collections.abc import Callable, Iterable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from functools import lru_cache
 from queue import Empty, SimpleQueue
 from time import monotonic
@@ -16,7 +17,7 @@ from werkzeug.serving import BaseWSGIServer
 
 from pytest_imds import data
 from pytest_imds.connection import Connection, idle_timeout_s
-from pytest_imds.door import Door, Kind, reset
+from pytest_imds.door import Door, Kind, LentDoor, reset
 from pytest_imds.errors import ImdsPortError
 from pytest_imds.head import Head
 
@@ -49,9 +50,13 @@ class Listener(BaseWSGIServer):
     Every connection belongs to the owner that was attached when it was
     accepted, and is closed when that one is detached: what a test leaves open
     never reaches the next. The next finds the door open, too.
+
+    Args:
+        port: the port; 0 is a free one.
+        lent: a socket that listens in another network, in the place of one of this network.
     """
 
-    def __init__(self, port: int = 0) -> None:
+    def __init__(self, port: int = 0, lent: _socket.socket | None = None) -> None:
         self.idle_timeout_s = idle_timeout_s()
         self._owner: Owner | None = None
         self._connections: set[Connection] = set()
@@ -60,15 +65,12 @@ class Listener(BaseWSGIServer):
         self._closed: SimpleQueue[None] = SimpleQueue()
         self._idle = 0
         self.alive = True
-        # Werkzeug would end the program where a port is taken, and ask DNS for the name of the machine.
-        try:
-            bound = socket.create_server((ADDRESS, port), backlog=self.request_queue_size)
-        except OSError:
-            raise ImdsPortError.taken(port) from None
-        with bound:
-            super().__init__(ADDRESS, port, _nobody, fd=bound.fileno())
-        self.server_name, self.server_port = ADDRESS, self.port
-        self._door = Door(self.socket, self.request_queue_size)
+        with _listening(port) if lent is None else nullcontext(lent) as bound:
+            # Werkzeug would end the program where a port is taken, and ask DNS for the name of the machine.
+            host, port = bound.getsockname()
+            super().__init__(host, port, _nobody, fd=bound.fileno())
+        self.server_name, self.server_port = host, port
+        self._door = (Door if lent is None else LentDoor)(self.socket, self.request_queue_size)
         self._kind: Kind | None = None
         self._add_thread()
 
@@ -101,7 +103,7 @@ class Listener(BaseWSGIServer):
             if self._door.until is not None:
                 self._door.rest(self._failed)
             with suppress(OSError):  # the client has gone before it was its turn
-                client, address = self.socket.accept()
+                client, address = self._door.accept()
                 with self._changed:
                     if self._door.until is None and self.alive:
                         connection = Connection(client, address, self, self._owner)
@@ -251,6 +253,13 @@ def _idles(connection: Connection) -> bool:
 def _is_for_identity(target: str) -> bool:
     top, second, *_ = (*(part for part in unquote(target.partition("?")[0]).split("/") if part), "", "")
     return (top.lower(), second) == ("metadata", "identity")
+
+
+def _listening(port: int) -> socket.socket:
+    try:
+        return socket.create_server((ADDRESS, port), backlog=BaseWSGIServer.request_queue_size)
+    except OSError:
+        raise ImdsPortError.taken(port) from None
 
 
 def _nobody(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:

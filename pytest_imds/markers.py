@@ -22,7 +22,7 @@ from pytest_imds.vm import profiles
 # What the marker imds takes: some describe the VM, the others go to the server as they are.
 VM_OPTIONS, SERVER_OPTIONS = ("cloud",), ("newest", "chain", "aia", "digest_oid", "identity_v2", "rate_limit")
 # What it takes for the test itself.
-TEST_OPTIONS = ("chaos",)
+TEST_OPTIONS = ("redirect", "chaos")
 IMDS_OPTIONS = (*VM_OPTIONS, *SERVER_OPTIONS, *TEST_OPTIONS)
 FORGERIES_OPTIONS = ("only", "skip")
 
@@ -44,9 +44,9 @@ def asked(item: pytest.Item) -> Asked:
     of_all = {name: given[name] for name in VM_OPTIONS if name in given}
     knobs = {**of_all, **vm}
     profiles.resolve(profile, knobs)
-    chaos = given.get("chaos", True)
-    if not isinstance(chaos, bool):
-        raise ImdsUsageError.wrong_value("chaos", chaos, "True or False")
+    for name in TEST_OPTIONS:
+        if not isinstance(given.get(name, True), bool):
+            raise ImdsUsageError.wrong_value(name, given[name], "True or False")
     usual = {"rate_limit": True} if options.rate_limit else {}
     return Asked(
         seed=f"{options.seed}:{node_id(item)}",
@@ -56,7 +56,7 @@ def asked(item: pytest.Item) -> Asked:
         knobs=knobs,
         usual_profile=options.profile,
         faults=tuple(_faults(item)),
-        chaos=f"{options.chaos}:{node_id(item)}" if chaos and options.chaos is not None else None,
+        chaos=f"{options.chaos}:{node_id(item)}" if given.get("chaos", True) and options.chaos is not None else None,
     )
 
 

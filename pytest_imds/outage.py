@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
 from threading import RLock
 
 from werkzeug import Response
 
-from pytest_imds import attempts, wsgi
+from pytest_imds import wsgi
 from pytest_imds.clock import Clock
 from pytest_imds.faults.faults import Faults
 from pytest_imds.faults.script import Writer
 from pytest_imds.host import Host
 from pytest_imds.listener import Listener
+from pytest_imds.network import sockets
 from pytest_imds.service.message import Request
 
 
@@ -24,12 +25,13 @@ class Outages:
     Args:
         host: who answers.
         seed: what chance comes from.
-        listener: returns where connections arrive, or None while the server does not run.
+        listeners: returns where connections arrive: at the server's own port first, then in the networks of programs;
+            nowhere while the server does not run.
     """
 
-    def __init__(self, host: Host, seed: str, listener: Callable[[], Listener | None]) -> None:
+    def __init__(self, host: Host, seed: str, listeners: Callable[[], Sequence[Listener]]) -> None:
         self._host = host
-        self._listener = listener
+        self._listeners = listeners
         self._lock = RLock()
         self._watched = False
         self._watching = ExitStack()
@@ -48,16 +50,15 @@ class Outages:
     def mind_the_door(self) -> None:
         """Shut the door, or open it, as the faults have it now."""
         with self._lock:
-            listener, kind = self._listener(), self.faults.door()
-            if listener is None:
-                return
-            if self.faults.shuts and not self._watched:
+            listeners, kind = self._listeners(), self.faults.door()
+            if listeners and self.faults.shuts and not self._watched:
                 self._watched = True
-                self._watching.enter_context(attempts.watch(listener.port, self._attempted))
-            if not kind:
-                listener.open()
-            elif kind != listener.shut_as:
-                listener.shut(kind, self.faults.may_open)
+                self._watching.enter_context(sockets.watch(listeners[0].port, self._attempted))
+            for listener in listeners:
+                if not kind:
+                    listener.open()
+                elif kind != listener.shut_as:
+                    listener.shut(kind, self.faults.may_open)
 
     def leave(self) -> None:
         """Watch no more who tries to connect."""

@@ -7,6 +7,7 @@ assertions that are not there.)
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack, contextmanager
@@ -45,7 +46,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Read the options, declare the markers."""
-    configuration.read_options(config)
+    options = configuration.read_options(config)
+    if options.chaos is not None:
+        from pytest_imds import chaotic
+
+        config.pluginmanager.register(chaotic, "imds chaos")
+    if options.guard:
+        from pytest_imds import upkeep
+
+        upkeep.guard(config)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -69,6 +78,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 if not {*fixtures} & {*item.fixturenames} and item.get_closest_marker(marker) is not None:
                     # The list is shared by the parameters of a test, which may have marks of their own.
                     item.fixturenames = [*item.fixturenames, fixtures[0]]
+            # Other fixtures may be clients already.
+            first = [name for name in _first(item) if name not in item.fixturenames]
+            item.fixturenames = [*first, *item.fixturenames]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -92,6 +104,8 @@ def pytest_runtest_makereport(
         servers.judged = report.passed  # of a test that failed or was skipped, faults prove nothing anyway
     if report.failed and servers is not None:
         told = [f"VM: profile {server.vm.profile}, name {server.vm.name}" for server in servers.started]
+        if call.excinfo is not None:
+            told += _hints(call.excinfo.value)
         told += [f"chaos: {line}" for server in servers.started for line in server.faults.chaotic]
         told.append(f"again: {shlex.join(configuration.again(item))}")
         report.sections.append(("IMDS", "\n".join(told)))
@@ -103,30 +117,19 @@ def pytest_runtest_makereport(
     return report
 
 
-def pytest_report_header(config: pytest.Config) -> str | None:
-    """Say which seed chaos has."""
-    seed = config.stash[configuration.OPTIONS].chaos
-    return None if seed is None else f"imds chaos: seed {seed} (again: --imds-chaos={seed})"
+def _hints(error: BaseException) -> list[str]:
+    from pytest_imds import interceptors
+
+    return [f"hint: {line}" for line in interceptors.hints(error)]
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Say what chaos has broken, test by test."""
-    seed = config.stash[configuration.OPTIONS].chaos
-    if seed is None:
-        return
-    terminalreporter.section(f"imds chaos, seed {seed}")
-    ended = [
-        report
-        for reports in terminalreporter.stats.values()
-        for report in reports
-        if isinstance(report, pytest.TestReport) and report.when == "teardown"
-    ]
-    for report in ended:
-        broken = [str(line) for name, line in report.user_properties if name == configuration.CHAOS]
-        if broken:
-            terminalreporter.write_line("\n  ".join([report.nodeid, *broken]))
-    left = sum(all(name != configuration.CHAOS for name, _ in report.user_properties) for report in ended)
-    terminalreporter.write_line(f"{len(ended) - left} tests with requests broken, {left} without")
+def _first(item: pytest.Item) -> Iterator[str]:
+    """Yield the fixtures that markers add to ``item``, to be set up before any other."""
+    if item.get_closest_marker("imds_namespace") is not None:
+        yield "_imds_namespace"
+    given = (mark.kwargs["redirect"] for mark in item.iter_markers("imds") if "redirect" in mark.kwargs)
+    if next(given, False) is True:  # the nearer marker wins; what is no bool is refused with the other options
+        yield "imds_redirect"
 
 
 @contextmanager
@@ -244,6 +247,39 @@ def imds_clock(request: pytest.FixtureRequest, _imds_servers: ServerFactory) -> 
         with _plainly(request.node):
             clock = stack.enter_context(_imds_servers.virtual_time())
         yield clock
+
+
+@pytest.fixture
+def imds_redirect(
+    request: pytest.FixtureRequest, imds_server: ImdsServer, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[ImdsServer]:
+    """Leads clients of this process that connect to 169.254.169.254 or 168.63.129.16 to ``imds_server``, and yields it.
+
+    That is for unmodified clients that connect through Python's sockets, asyncio or
+    uvloop; programs in other languages are started with ``imds_server.run()``. The
+    environment is that of ``imds_server.env()``. ``@pytest.mark.imds(redirect=True)`` does
+    the same for a test that does not name the fixture.
+    """
+    from pytest_imds import upkeep
+
+    environ = imds_server.env()
+    for name in {*os.environ} - {*environ}:
+        monkeypatch.delenv(name)
+    for name, value in environ.items():
+        if os.environ.get(name) != value:
+            monkeypatch.setenv(name, value)
+    upkeep.keep(request.config)
+    with imds_server.redirected():
+        yield imds_server
+
+
+@pytest.fixture
+def _imds_namespace() -> None:
+    """Skip a test that starts programs in networks of their own where the system does not allow that."""
+    from pytest_imds.network import child
+
+    if obstacle := child.obstacle():
+        pytest.skip(obstacle)
 
 
 @pytest.fixture

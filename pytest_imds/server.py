@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+import subprocess
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from random import Random
 from threading import Lock
 from types import TracebackType
 from typing import Any
 
-from pytest_httpserver import HTTPServer, HTTPServerError
-from werkzeug import Request, Response
-from werkzeug.exceptions import HTTPException
+from pytest_httpserver import HTTPServerError
 
-from pytest_imds import wsgi
+from pytest_imds.answers import AnsweringServer
+from pytest_imds.children import Children
 from pytest_imds.clock import Clock
-from pytest_imds.errors import ImdsServerError, ImdsUsageError, never_fired
+from pytest_imds.errors import ImdsUsageError
 from pytest_imds.events.fleet import Fleet
 from pytest_imds.events.scheduled import ScheduledEvents
 from pytest_imds.faults.faults import Faults
 from pytest_imds.host import Host
 from pytest_imds.limits import Limits
-from pytest_imds.listener import ADDRESS, Answer, Listener
-from pytest_imds.outage import Outages
-from pytest_imds.problems import Met, Problem
-from pytest_imds.service import replies, versions
-from pytest_imds.service.handle import handle
+from pytest_imds.listener import ADDRESS, Listener
+from pytest_imds.network import child, environment
+from pytest_imds.network.redirect import Redirect, routed
+from pytest_imds.service import versions
 from pytest_imds.shared import Shared
 from pytest_imds.trust.attestation import Attestation
 from pytest_imds.trust.issuer import TokenIssuer
@@ -32,8 +33,11 @@ from pytest_imds.trust.setting import Setting
 from pytest_imds.vm.model import Vm
 from pytest_imds.vm.provider import generate
 
+# How long a program may take unless the test says otherwise.
+PROGRAM_S = 60.0
 
-class ImdsServer(HTTPServer):
+
+class ImdsServer(AnsweringServer):
     """A local HTTP server that answers as the Azure Instance Metadata Service of one VM.
 
     It is a :class:`pytest_httpserver.HTTPServer`: whatever a test registers
@@ -66,8 +70,6 @@ class ImdsServer(HTTPServer):
         (True, 'Windows')
     """
 
-    DEFAULT_LISTEN_HOST = ADDRESS
-
     def __init__(
         self,
         profile: str = "linux",
@@ -85,7 +87,6 @@ class ImdsServer(HTTPServer):
         shared: Shared | None = None,
         **knobs: object,
     ) -> None:
-        super().__init__(ADDRESS, port, threaded=True)
         versions.check(newest)
         for option, value in (("identity_v2", identity_v2), ("rate_limit", rate_limit)):
             if not isinstance(value, bool):
@@ -98,7 +99,7 @@ class ImdsServer(HTTPServer):
         fleet = fleet or Fleet(clock)
         fleet.join()
         clock, authority = fleet.clock, self._shared.authority
-        self._host = Host(
+        host = Host(
             vm=vm,
             attestation=Attestation(vm, clock, last, setting, authority, self._base),
             identity=TokenIssuer(vm, clock, Random(f"{seed} tokens {vm.vm_id}"), authority, self._base),
@@ -110,8 +111,8 @@ class ImdsServer(HTTPServer):
             identity_v2=identity_v2,
             limits=Limits(Lock()) if rate_limit else None,
         )
-        self._outages = Outages(self._host, f"{seed} faults", self._running)
-        self._met = Met()
+        super().__init__(host, f"{seed} faults", port)
+        self._children = Children(self, self._outages.mind_the_door)
 
     @property
     def url(self) -> str:
@@ -176,6 +177,88 @@ class ImdsServer(HTTPServer):
             self._end(self._listener().detach())
         self.attestation.close()
 
+    def env(self, environ: Mapping[str, str] | None = None) -> dict[str, str]:
+        """Return the environment in which a client of this server finds it, and no other metadata service.
+
+        The variables by which SDKs take the address are set, those by which they take the machine for something else
+        than a VM are removed, and ``NO_PROXY`` names the addresses.
+
+        Args:
+            environ: the environment to change; that of this process by default.
+
+        Source: ``fixtures_data/environment.json``.
+        """
+        return environment.of_client(os.environ if environ is None else environ, self.url, self._names)
+
+    def redirected(self) -> AbstractContextManager[None]:
+        """Lead clients of this process that connect to 169.254.169.254 or 168.63.129.16 to this server, for a block.
+
+        That is for code that connects through Python's sockets, asyncio or uvloop; what other C code connects is not
+        seen. With ``aia="microsoft"``, HTTP to Microsoft's hosts of certificates leads here as well.
+
+        Raises:
+            ImdsGuardError: in the client, if it wants to connect to another port of these addresses.
+        """
+        return routed(Redirect(lambda: (ADDRESS, self.port), self._names))
+
+    def popen(self, args: Any, **options: Any) -> subprocess.Popen[Any]:
+        """Start a program in a network of its own, where 169.254.169.254 is this server; Linux alone has such networks.
+
+        There is no other network but the loopback interface of its own: this server is at ``url`` as well, and
+        servers of other programs are not there. The program, and what it has started, is killed when this server
+        stops.
+
+        Args:
+            args: what :class:`subprocess.Popen` takes.
+            options: what else :class:`subprocess.Popen` takes. ``env`` is that of this process by default; either way,
+                variables that would lead the program elsewhere are taken out.
+
+        Raises:
+            ImdsNamespaceError: the system does not allow it; the message says how to allow it.
+            OSError: the program cannot be started, as :class:`subprocess.Popen` has it.
+            HTTPServerError: this server does not run.
+        """
+        self._listener()
+        environ = options.get("env")
+        options["env"] = environment.of_client(os.environ if environ is None else environ, None, self._names)
+        return self._children.start(args, self.port, self._names, options)
+
+    def run(
+        self,
+        args: Any,
+        *,
+        input: Any = None,
+        capture_output: bool = False,
+        timeout: float | None = PROGRAM_S,
+        check: bool = False,
+        **options: Any,
+    ) -> subprocess.CompletedProcess[Any]:
+        """Run a program in a network of its own, as ``popen`` starts it, and wait for its end.
+
+        Args:
+            args: what :func:`subprocess.run` takes.
+            input: what it reads.
+            capture_output: whether to return what it writes.
+            timeout: how many seconds it may take; None is any number.
+            check: whether to raise an error if it fails.
+            options: what else :func:`subprocess.run` takes.
+
+        Raises:
+            subprocess.TimeoutExpired: it has taken longer, and was killed.
+            subprocess.CalledProcessError: ``check``, and its exit status is not 0.
+            ImdsNamespaceError: as ``popen``, and so are ``OSError`` and ``HTTPServerError``.
+        """
+        piped = child.piped(options, reads=input is not None, writes=capture_output)
+        return child.finished(self.popen(args, **piped), given=input, timeout=timeout, check=check)
+
+    def listeners(self) -> Sequence[Listener]:
+        """Return where connections arrive: at ``url``, then in networks of programs; nowhere while stopped."""
+        return [self.server, *self._children.listeners] if isinstance(self.server, Listener) else []
+
+    @property
+    def _names(self) -> Sequence[str]:
+        return self.attestation.issuer_hosts
+
     def _base(self, elsewhere: bool) -> str:
         """Return how URLs on this server begin; a host of another name is the same machine."""
         return f"http://localhost:{self.port}" if elsewhere else self.url
@@ -183,17 +266,14 @@ class ImdsServer(HTTPServer):
     def _end(self, unanswered: list[str]) -> None:
         self.server = None
         self._outages.leave()
+        unanswered += self._children.end()
         for request in unanswered:
             self.add_assertion(f"{request} was still being answered when the test ended")
 
     def _listener(self) -> Listener:
-        listener = self._running()
-        if listener is None:
+        if not isinstance(self.server, Listener):
             raise HTTPServerError("Server is not running")
-        return listener
-
-    def _running(self) -> Listener | None:
-        return self.server if isinstance(self.server, Listener) else None
+        return self.server
 
     def __exit__(
         self,
@@ -206,92 +286,3 @@ class ImdsServer(HTTPServer):
         self.attestation.close()
         if exc_type is None:
             self.check()
-
-    def check(self) -> None:
-        """Raise all that went wrong inside the server, in one message.
-
-        Raises:
-            ImdsServerError: assertions and exceptions of handlers, requests that broke off.
-        """
-        if problems := self.problems():
-            raise ImdsServerError.during_test(problems)
-
-    def problems(self, *, judged: bool = True) -> list[Problem]:
-        """Return all that went wrong inside the server, each with the requests that met it, and forget it.
-
-        Args:
-            judged: whether a fault that has never fired is among it.
-        """
-        problems: list[Exception | str] = [*self.assertions, *self.handler_errors]
-        self.clear_assertions()
-        self.clear_handler_errors()
-        if idle := self.faults.idle() if judged else []:
-            arrived = [wsgi.asked(request).line for request, _ in self.log]
-            problems += [never_fired(fault, arrived) for fault in idle]
-        return self._met.by(problems)
-
-    def report(self, problem: BaseException, request: str) -> None:
-        """Take note of a problem, and of the request that met it."""
-        self._met.note(problem, request)
-        if not any(problem is noted for noted in (*self.assertions, *self.handler_errors)):
-            self.handler_errors.append(problem)  # type: ignore[arg-type]  # pytest.fail() raises a BaseException
-
-    def answer(self, environ: dict[str, Any]) -> Answer:
-        """Answer a request: the body, the status line and the headers."""
-        with Request(environ) as request:
-            return self._or_error(request, self.application).get_wsgi_response(environ)
-
-    def _or_error(self, request: Request, answer: Callable[[Request], Response]) -> Response:
-        try:
-            return answer(request)
-        except HTTPException as error:
-            # A handler that aborts has failed; a request that broke off has not met one.
-            if any(error is noted for noted in self.handler_errors):
-                self.report(error, f"{request.method} {request.environ['RAW_URI']}")
-            return error.get_response(request.environ)
-
-    def application(self, request: Request) -> Response:
-        """Answer a request and log it; a request whose handler fails is not logged.
-
-        Releases of pytest-httpserver differ in what theirs takes and returns.
-        """
-        wsgi.read_body(request)
-        if self._outages.faults.planned:
-            response = self._outages.answer(wsgi.asked(request), lambda: self._or_error(request, self.dispatch))
-        else:
-            response = self.dispatch(request)
-        self.log.append((request, response))
-        return response
-
-    def refusal(self, error: str) -> bytes:
-        """Return the bytes that refuse what is no HTTP request."""
-        return wsgi.last_words(replies.error(self._host, error))
-
-    def dispatch(self, request: Request) -> Response:
-        """Let what the test has registered answer, then IMDS.
-
-        Ordered handlers keep their order among themselves; a request that none
-        of them expects goes past them.
-        """
-        if self.permanently_failed or any(handler.matcher.match(request) for handler in self.ordered_handlers):
-            return super().dispatch(request)
-        handler = self.oneshot_handlers.match(request)
-        if handler is not None:
-            self.oneshot_handlers.remove(handler)
-            self._update_waiting_result()
-        else:
-            handler = self.handlers.match(request)
-        if handler is None:
-            return self._imds(request)
-        try:
-            answered: Any = handler.respond(request)
-        except AssertionError as error:
-            self.add_assertion(error)
-            raise
-        except Exception as error:
-            self.handler_errors.append(error)
-            raise
-        return answered if isinstance(answered, Response) else Response(answered)
-
-    def _imds(self, request: Request) -> Response:
-        return wsgi.response(handle(wsgi.asked(request), self._host), self.clock)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from types import FrameType, ModuleType
 from typing import Any
 
@@ -64,29 +64,3 @@ def _names(namespace: dict[str, Any], replaceable: set[int]) -> Iterator[str]:
         hints = "time" in name or "sleep" in name or "monotonic" in name or "perf" in name or "clock" in name
         if (hints and not issubclass(type(value), (type, ModuleType, str, int, float))) or id(value) in replaceable:
             yield name
-
-
-class Patches:
-    """Attributes of classes that are ours for a while."""
-
-    def __init__(self) -> None:
-        self._put: list[tuple[type, str, object, object]] = []
-
-    def put(self, owner: type, name: str, ours: Callable[[Any], Callable[..., Any]]) -> None:
-        """Put ``ours(theirs)`` in the place of ``theirs``, the attribute that is there."""
-        inherited = object()
-        before = vars(owner).get(name, inherited)
-        made = ours(getattr(owner, name))
-        self._put.append((owner, name, made, None if before is inherited else before))
-        setattr(owner, name, made)
-
-    def undo(self) -> None:
-        """Put back what was there, unless somebody else has put something else there meanwhile."""
-        while self._put:
-            owner, name, made, before = self._put.pop()
-            if vars(owner).get(name) is not made:
-                continue
-            if before is None:
-                delattr(owner, name)
-            else:
-                setattr(owner, name, before)

@@ -10,8 +10,9 @@ from typing import ClassVar, SupportsIndex
 
 from pytest_imds.clock import Clock
 from pytest_imds.errors import ImdsUsageError
+from pytest_imds.patches import Patches
 from pytest_imds.virtual import functions, refusals, threads
-from pytest_imds.virtual.bindings import Patches, replace
+from pytest_imds.virtual.bindings import replace
 from pytest_imds.virtual.loops import Loops
 from pytest_imds.virtual.traffic import Traffic
 from pytest_imds.virtual.waiter import Waiter

@@ -13,7 +13,8 @@ from selectors import EVENT_WRITE, BaseSelector
 from types import FrameType
 from typing import Any
 
-from pytest_imds.virtual.bindings import Patches, module_of
+from pytest_imds.patches import Patches
+from pytest_imds.virtual.bindings import module_of
 from pytest_imds.virtual.flight import Seen, seen
 from pytest_imds.virtual.waiter import Waiter
 from pytest_imds.virtual.waiting import Waiting

@@ -6,7 +6,7 @@ import sys
 from typing import Any, NoReturn
 
 from pytest_imds.errors import ImdsUsageError
-from pytest_imds.virtual.bindings import Patches
+from pytest_imds.patches import Patches
 
 
 def replacements() -> list[tuple[object, object]]:

@@ -9,7 +9,8 @@ from functools import wraps
 from types import FrameType
 from typing import Any
 
-from pytest_imds.virtual.bindings import Patches, keeps_real_time, module_of
+from pytest_imds.patches import Patches
+from pytest_imds.virtual.bindings import keeps_real_time, module_of
 from pytest_imds.virtual.waiter import Waiter
 from pytest_imds.virtual.waiting import Waiting
 

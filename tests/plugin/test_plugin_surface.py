@@ -52,6 +52,7 @@ def test_nothing_else_of_the_plugin_is_shown_among_the_fixtures(run: Run) -> Non
         "imds_clock",
         "imds_faults",
         "imds_forgery",
+        "imds_redirect",
         "imds_server",
         "imds_vm",
         "make_imds_server",
@@ -63,9 +64,10 @@ def test_markers_are_shown_with_their_signatures(run: Run) -> None:
         [
             '@pytest.mark.imds_vm(profile="linux", [*][*]knobs): *',
             '@pytest.mark.imds([*], newest=None, cloud=None, chain="2024", aia=None, digest_oid="sha256With*",'
-            " identity_v2=False, rate_limit=False, chaos=True): *",
+            " identity_v2=False, rate_limit=False, redirect=False, chaos=True): *",
             "@pytest.mark.imds_fault(name, [*][*]parameters): *",
             "@pytest.mark.imds_forgeries(only=None, skip=None): *",
+            "@pytest.mark.imds_namespace(): *",
         ]
     )
 

@@ -19,12 +19,17 @@ MODULES = {
 ROOMS = (
     "__init__",
     "plugin",
+    "upkeep",
+    "chaotic",
+    "interceptors",
     "markers",
     "config",
     "factory",
     "asked",
     "virtual",
     "server",
+    "answers",
+    "children",
     "outage",
     "problems",
     "wsgi",
@@ -34,7 +39,7 @@ ROOMS = (
     "bodies",
     "door",
     "head",
-    "attempts",
+    "network",
     "faults",
     "service",
     "host",
@@ -45,13 +50,14 @@ ROOMS = (
     "clock",
     "tree",
     "guid",
+    "patches",
     "data",
     "errors",
 )
 PURE = ROOMS[ROOMS.index("faults") :]
 IMPURE = {"pytest", "_pytest", "werkzeug", "socket", "socketserver", "threading", "faker", "pytest_httpserver"}
 MAKES_VMS_WITH_FAKER = {"vm.provider", "vm.builder"}
-ASKS_PYTEST = {"plugin", "markers", "config"}
+ASKS_PYTEST = {"plugin", "upkeep", "chaotic", "markers", "config"}
 MAX_LINES = 300
 EMPTY_NAMES = {"utils", "helpers", "common", "base"}
 

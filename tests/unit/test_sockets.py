@@ -14,8 +14,8 @@ from unittest import mock
 import pytest
 
 from pytest_imds import ImdsServer
-from pytest_imds.attempts import watch
 from pytest_imds.listener import Listener
+from pytest_imds.network.sockets import watch
 
 TIMEOUT_S = 5.0
 NAMES = ("connect", "connect_ex")

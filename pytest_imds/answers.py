@@ -1,0 +1,130 @@
+"""Answers requests: what a test has registered first, then IMDS; and remembers what went wrong meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from pytest_httpserver import HTTPServer
+from werkzeug import Request, Response
+from werkzeug.exceptions import HTTPException
+
+from pytest_imds import wsgi
+from pytest_imds.errors import ImdsServerError, never_fired
+from pytest_imds.host import Host
+from pytest_imds.listener import ADDRESS, Answer, Listener
+from pytest_imds.outage import Outages
+from pytest_imds.problems import Met, Problem
+from pytest_imds.service import replies
+from pytest_imds.service.handle import handle
+
+
+class AnsweringServer(HTTPServer):
+    """A :class:`pytest_httpserver.HTTPServer` that answers as IMDS what no handler of the test does.
+
+    Args:
+        host: what IMDS answers from.
+        seed: what the chance of faults comes from.
+        port: the port to listen on; 0 is a free one.
+    """
+
+    DEFAULT_LISTEN_HOST = ADDRESS
+
+    def __init__(self, host: Host, seed: str, port: int) -> None:
+        super().__init__(ADDRESS, port, threaded=True)
+        self._host = host
+        self._outages = Outages(host, seed, self.listeners)
+        self._met = Met()
+
+    def listeners(self) -> Sequence[Listener]:
+        """Return where its connections arrive; nowhere while it does not run."""
+        raise NotImplementedError
+
+    def check(self) -> None:
+        """Raise all that went wrong inside the server, in one message.
+
+        Raises:
+            ImdsServerError: assertions and exceptions of handlers, requests that broke off.
+        """
+        if problems := self.problems():
+            raise ImdsServerError.during_test(problems)
+
+    def problems(self, *, judged: bool = True) -> list[Problem]:
+        """Return all that went wrong inside the server, each with the requests that met it, and forget it.
+
+        Args:
+            judged: whether a fault that has never fired is among it.
+        """
+        problems: list[Exception | str] = [*self.assertions, *self.handler_errors]
+        self.clear_assertions()
+        self.clear_handler_errors()
+        if idle := self._outages.faults.idle() if judged else []:
+            arrived = [wsgi.asked(request).line for request, _ in self.log]
+            problems += [never_fired(fault, arrived) for fault in idle]
+        return self._met.by(problems)
+
+    def report(self, problem: BaseException, request: str) -> None:
+        """Take note of a problem, and of the request that met it."""
+        self._met.note(problem, request)
+        if not any(problem is noted for noted in (*self.assertions, *self.handler_errors)):
+            self.handler_errors.append(problem)  # type: ignore[arg-type]  # pytest.fail() raises a BaseException
+
+    def answer(self, environ: dict[str, Any]) -> Answer:
+        """Answer a request: the body, the status line and the headers."""
+        with Request(environ) as request:
+            return self._or_error(request, self.application).get_wsgi_response(environ)
+
+    def _or_error(self, request: Request, answer: Callable[[Request], Response]) -> Response:
+        try:
+            return answer(request)
+        except HTTPException as error:
+            # A handler that aborts has failed; a request that broke off has not met one.
+            if any(error is noted for noted in self.handler_errors):
+                self.report(error, f"{request.method} {request.environ['RAW_URI']}")
+            return error.get_response(request.environ)
+
+    def application(self, request: Request) -> Response:
+        """Answer a request and log it; a request whose handler fails is not logged.
+
+        Releases of pytest-httpserver differ in what theirs takes and returns.
+        """
+        wsgi.read_body(request)
+        if self._outages.faults.planned:
+            response = self._outages.answer(wsgi.asked(request), lambda: self._or_error(request, self.dispatch))
+        else:
+            response = self.dispatch(request)
+        self.log.append((request, response))
+        return response
+
+    def refusal(self, error: str) -> bytes:
+        """Return the bytes that refuse what is no HTTP request."""
+        return wsgi.last_words(replies.error(self._host, error))
+
+    def dispatch(self, request: Request) -> Response:
+        """Let what the test has registered answer, then IMDS.
+
+        Ordered handlers keep their order among themselves; a request that none
+        of them expects goes past them.
+        """
+        if self.permanently_failed or any(handler.matcher.match(request) for handler in self.ordered_handlers):
+            return super().dispatch(request)
+        handler = self.oneshot_handlers.match(request)
+        if handler is not None:
+            self.oneshot_handlers.remove(handler)
+            self._update_waiting_result()
+        else:
+            handler = self.handlers.match(request)
+        if handler is None:
+            return self._imds(request)
+        try:
+            answered: Any = handler.respond(request)
+        except AssertionError as error:
+            self.add_assertion(error)
+            raise
+        except Exception as error:
+            self.handler_errors.append(error)
+            raise
+        return answered if isinstance(answered, Response) else Response(answered)
+
+    def _imds(self, request: Request) -> Response:
+        return wsgi.response(handle(wsgi.asked(request), self._host), self._host.clock)
