@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pytest_imds.clock import Clock
-    from pytest_imds.errors import ImdsError, ImdsPortError, ImdsServerError, ImdsUsageError
+    from pytest_imds.errors import (
+        ImdsError,
+        ImdsGuardError,
+        ImdsNamespaceError,
+        ImdsPortError,
+        ImdsServerError,
+        ImdsUsageError,
+    )
     from pytest_imds.events.fleet import Fleet
     from pytest_imds.events.scheduled import Event, ScheduledEvents
     from pytest_imds.factory import ServerFactory
@@ -87,6 +94,8 @@ __all__ = [
     "Forgery",
     "Identity",
     "ImdsError",
+    "ImdsGuardError",
+    "ImdsNamespaceError",
     "ImdsPortError",
     "ImdsProvider",
     "ImdsServer",
@@ -135,6 +144,8 @@ _ROOMS = {
     "Forgery": "trust.forgeries",
     "Identity": "vm.identity",
     "ImdsError": "errors",
+    "ImdsGuardError": "errors",
+    "ImdsNamespaceError": "errors",
     "ImdsPortError": "errors",
     "ImdsProvider": "vm.provider",
     "ImdsServer": "server",

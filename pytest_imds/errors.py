@@ -49,6 +49,11 @@ class ImdsUsageError(ImdsError, ValueError):
         return cls(f"{what} is not possible: its status is {status}.\n  right: while it is {needed}")
 
     @classmethod
+    def no_sockets(cls, reason: object, advice: str) -> ImdsUsageError:
+        """Say that a plugin lets no socket be made, and how to have one."""
+        return cls(f"the server needs sockets, and this test must not make any: {reason}\n  right: {advice}")
+
+    @classmethod
     def _of(cls, received: object, lines: list[str]) -> ImdsUsageError:
         error = cls("\n".join(lines))
         error.received = received

@@ -88,6 +88,17 @@ def forgeries(item: pytest.Item) -> list[Forgery]:
     return chosen(**asked)
 
 
+def check_namespace(item: pytest.Item) -> None:
+    """Refuse a marker ``imds_namespace`` with arguments.
+
+    Raises:
+        ImdsUsageError: it has one.
+    """
+    for mark in item.iter_markers("imds_namespace"):
+        if given := (*mark.args, *mark.kwargs):
+            raise ImdsUsageError.wrong_value("the marker imds_namespace", given, MARKERS["imds_namespace"])
+
+
 def _merged(item: pytest.Item, name: str, positional: tuple[str, ...]) -> dict[str, Any]:
     merged: dict[str, Any] = {}
     for mark in item.iter_markers(name):

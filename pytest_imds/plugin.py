@@ -274,10 +274,13 @@ def imds_redirect(
 
 
 @pytest.fixture
-def _imds_namespace() -> None:
+def _imds_namespace(request: pytest.FixtureRequest) -> None:
     """Skip a test that starts programs in networks of their own where the system does not allow that."""
+    from pytest_imds import markers
     from pytest_imds.network import child
 
+    with _plainly(request.node):
+        markers.check_namespace(request.node)
     if obstacle := child.obstacle():
         pytest.skip(obstacle)
 

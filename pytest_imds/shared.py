@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import socket
 from functools import cached_property
 from threading import Lock
 from typing import TYPE_CHECKING
 
+from pytest_imds import interceptors
+from pytest_imds.errors import ImdsUsageError
 from pytest_imds.listener import Listener
 from pytest_imds.vm.provider import generator
 
@@ -42,7 +45,16 @@ class Shared:
         return self._authority
 
     def listener(self, port: int) -> Listener:
-        """Return a listener that no server has at the moment, a new one if there is none."""
+        """Return a listener that no server has at the moment, a new one if there is none.
+
+        Raises:
+            ImdsPortError: the port is taken.
+            ImdsUsageError: pytest-socket lets no socket be made, so that no client could come.
+        """
+        try:
+            socket.socket().close()
+        except RuntimeError as refused:
+            raise ImdsUsageError.no_sockets(refused, interceptors.known()["pytest_socket"]["passes"]) from None
         for listener in self._listeners:
             if listener.alive and not listener.attached and port in (0, listener.port):
                 return listener
