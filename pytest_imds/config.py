@@ -132,7 +132,8 @@ def again(item: pytest.Item) -> list[str]:
     """Return the command that runs a test again as it was."""
     options = item.config.stash[OPTIONS]
     chaos = [] if options.chaos is None else [f"--imds-chaos={options.chaos}"]
-    return ["pytest", node_id(item), f"--imds-seed={options.seed}", *chaos]
+    guard = ["--imds-guard"] if options.guard and not item.config.getini("imds_guard") else []
+    return ["pytest", node_id(item), f"--imds-seed={options.seed}", *chaos, *guard]
 
 
 def node_id(item: pytest.Item) -> str:

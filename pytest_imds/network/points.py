@@ -27,6 +27,7 @@ def _creates(theirs: Callable[..., Any]) -> Callable[..., Any]:
     async def create_connection(
         loop: Any, protocol_factory: Any, host: Any = None, port: Any = None, **options: Any
     ) -> Any:
+        __tracebackhide__ = True
         # An address needs no resolving, and a name that has another address leads where that one does.
         led = routes.led(routes.resolved(host, port) or host, port)
         if led is None:
@@ -41,6 +42,7 @@ def _creates(theirs: Callable[..., Any]) -> Callable[..., Any]:
 def _connects(theirs: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(theirs)
     async def sock_connect(loop: Any, sock: socket.socket, address: Any) -> Any:
+        __tracebackhide__ = True
         led = lead(sock, address)
         return await theirs(loop, sock, address if led is None else led)
 

@@ -28,6 +28,7 @@ class Redirect:
         Raises:
             ImdsGuardError: at that port nobody of ours listens.
         """
+        __tracebackhide__ = True  # the client's line is what is of interest
         address = addresses.of_azure(host)
         if address is None:
             return None
@@ -59,6 +60,7 @@ class Guard:
         Raises:
             ImdsGuardError: ``host`` is one of the addresses.
         """
+        __tracebackhide__ = True
         address = addresses.of_azure(host)
         if address is not None:
             raise ImdsGuardError.no_server(self._test(), address, port)

@@ -51,6 +51,7 @@ def led(host: object, port: object) -> Address | None:
     Raises:
         ImdsGuardError: it must not be made.
     """
+    __tracebackhide__ = True
     for route in _routes:
         if (address := route.leads(host, port)) is not None:
             return address

@@ -97,6 +97,7 @@ class _Hook:
         return self if connecting is None else MethodType(self, connecting)
 
     def __call__(self, connecting: socket.socket, address: Any) -> Any:
+        __tracebackhide__ = True
         beneath = self._beneath(connecting, type(connecting))
         if _hooks.get(self._name) is not self:
             return beneath(address)
@@ -132,6 +133,7 @@ def lead(connecting: socket.socket, address: Any) -> Any:
     Raises:
         ImdsGuardError: it must not connect; the socket is closed.
     """
+    __tracebackhide__ = True
     if not isinstance(address, tuple) or len(address) < 2 or not _is_tcp(connecting):
         return None
     try:

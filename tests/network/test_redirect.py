@@ -84,7 +84,7 @@ def test_other_kinds_of_sockets_are_left_alone(server: ImdsServer) -> None:
         datagrams.connect(("127.0.0.1", 80))  # nothing is sent
         assert datagrams.getpeername() == ("127.0.0.1", 80)
         with pytest.raises(TypeError), socket.socket() as client:
-            client.connect("169.254.169.254:80")  # type: ignore[arg-type]
+            client.connect("169.254.169.254:80")
 
 
 @pytest.mark.parametrize("host", [IMDS, HOST])
@@ -163,7 +163,7 @@ def test_a_patch_of_somebody_else_is_beneath_and_stays(server: ImdsServer, monke
 
 def test_what_somebody_else_has_put_on_top_goes_beneath_again(server: ImdsServer) -> None:
     with server.redirected():
-        real.connect = theirs = super(socket.socket, socket.socket).connect  # type: ignore[misc]
+        real.connect = theirs = super(socket.socket, socket.socket).connect
         refresh()
         assert connected(IMDS) == ("127.0.0.1", server.port)
     assert vars(real)["connect"] is theirs
