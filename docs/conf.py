@@ -15,7 +15,7 @@ html_title = f"pytest-imds {release}"
 
 nitpicky = True
 # The build needs no network, so the names of other projects have no target to link to.
-OTHERS = "pytest_httpserver|werkzeug|faker|collections|datetime|pathlib|types|time"
+OTHERS = "pytest_httpserver|werkzeug|faker|collections|contextlib|datetime|pathlib|subprocess|types|time"
 nitpick_ignore_regex = [("py:.*", rf"(({OTHERS})\..*|HTTPServerError)")]
 # Inner names that stand in the signatures of public ones.
 nitpick_ignore = [

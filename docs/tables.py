@@ -12,6 +12,7 @@ from facts import FILES
 from pytest_imds import data
 from pytest_imds.faults.fault import own
 from pytest_imds.faults.kinds import KINDS, Kinds
+from pytest_imds.network.environment import NO_PROXY
 from pytest_imds.trust.errors import AttestationError
 from pytest_imds.trust.forgeries import CHECKS, FORGERIES
 from pytest_imds.vm.profiles import Knobs
@@ -145,6 +146,25 @@ def endpoints() -> str:
         verbs = ", ".join(row.get("methods", ("GET",)))
         rows.append((code(f"/metadata/{path}".rstrip("/")), plain(row["about"]), verbs, versions))
     return table(("path", "what it is", "verbs", "api-versions"), rows)
+
+
+def interceptors() -> str:
+    """Return the table of the libraries that answer in the place of IMDS."""
+    rows = data.read("interceptors").values()
+    head = ("library", "what it does", "what lets requests to IMDS pass")
+    return table(head, [(row["library"], plain(row["rule"]), code(row["passes"])) for row in rows])
+
+
+def environment() -> str:
+    """Return the table of the variables that a client of the server finds changed."""
+    rows = []
+    for name, row in data.read("environment").items():
+        if "value" in row:
+            becomes = f"set to {code(row['value'].replace('{url}', '<url>'))}"
+        else:
+            becomes = "extended by the addresses" if name in NO_PROXY else "removed"
+        rows.append((code(name), becomes, plain(row["rule"])))
+    return table(("variable", "what becomes of it", "what it is"), rows)
 
 
 def faults() -> str:

@@ -122,6 +122,7 @@ def runs_here(command: str, pytester: pytest.Pytester) -> None:
 COMMANDS: dict[str, Callable[[str, pytest.Pytester], None]] = {
     **dict.fromkeys(FRESH_MACHINE, runs_in_ci),
     "pytest --imds-seed=7": runs_here,
+    "pytest --imds-guard": runs_here,
     "pytest -p no:faker": runs_here,
 }
 
@@ -144,9 +145,12 @@ def check_literalinclude(block: Block, pytester: pytest.Pytester) -> None:
     file = (block.document.parent / block.argument).resolve()
     assert file.parent == DOCS / "examples"
     assert file.name.startswith("test_")
-    defined = {node.name for node in ast.parse(file.read_text(encoding="utf-8")).body if hasattr(node, "name")}
+    source = file.read_text(encoding="utf-8")
+    defined = {node.name for node in ast.parse(source).body if hasattr(node, "name")}
     part = re.search(r"^:pyobject: (\w+)$", block.text, re.MULTILINE)
     assert part is None or part[1] in defined
+    bounds = re.findall(r'^:(?:start-at|end-before): "?(.+?)"?$', block.text, re.MULTILINE)
+    assert [bound for bound in bounds if bound not in source] == []
 
 
 def check_toctree(block: Block, pytester: pytest.Pytester) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -25,6 +26,8 @@ from pytest_imds import (
     Forgery,
     Identity,
     ImdsError,
+    ImdsGuardError,
+    ImdsNamespaceError,
     ImdsPortError,
     ImdsProvider,
     ImdsServer,
@@ -55,6 +58,17 @@ def test_a_server_is_an_httpserver(imds_server: ImdsServer) -> None:
     server: HTTPServer = imds_server
     server.expect_request("/elsewhere").respond_with_data("mine")
     assert_type(imds_server.check(), None)
+
+
+def test_clients_and_programs(imds_redirect: ImdsServer) -> None:
+    assert_type(imds_redirect.run(["true"], check=True, timeout=None), subprocess.CompletedProcess[Any])
+    assert_type(imds_redirect.popen("true", shell=True, stdin=subprocess.PIPE), subprocess.Popen[Any])
+    assert_type(imds_redirect.env(), dict[str, str])
+    assert_type(imds_redirect.env({"PATH": "/bin"}), dict[str, str])
+    with imds_redirect.redirected() as nothing:
+        assert_type(nothing, None)
+    errors: tuple[type[ImdsError], ...] = (ImdsGuardError, ImdsNamespaceError)
+    assert errors
 
 
 @pytest.mark.imds_vm("windows", data_disks=2, tags={"stage": "prod"})
