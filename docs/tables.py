@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from dataclasses import fields
 from typing import Any
 
@@ -10,12 +9,14 @@ from cells import code, life, plain, table
 from facts import FILES
 
 from pytest_imds import data
-from pytest_imds.faults.fault import own
-from pytest_imds.faults.kinds import KINDS, Kinds
+from pytest_imds.faults.fault import about, own
+from pytest_imds.faults.kinds import KINDS
 from pytest_imds.network.environment import NO_PROXY
+from pytest_imds.service.versions import known
 from pytest_imds.trust.errors import AttestationError
 from pytest_imds.trust.forgeries import CHECKS, FORGERIES
 from pytest_imds.vm.profiles import Knobs
+from pytest_imds.vm.projection import brought
 
 
 def profiles() -> str:
@@ -95,12 +96,7 @@ def _security(row: dict[str, Any]) -> str:
 
 def versions() -> str:
     """Return the table of the api-versions and of what each brought."""
-    schema = data.read("schema")
-    rows = []
-    for row in data.read("api_versions")["versions"]:
-        new = [path for path, field in schema.items() if field["since"] == row["version"]]
-        tops = [path for path in new if path.rpartition(".")[0] not in new]
-        rows.append((code(row["version"]), ", ".join(code(path) for path in tops)))
+    rows = [(code(version), ", ".join(code(path) for path in brought(version))) for version in known()]
     return table(("api-version", "fields it brought"), rows)
 
 
@@ -169,11 +165,7 @@ def environment() -> str:
 
 def faults() -> str:
     """Return the table of the faults."""
-    rows = []
-    for name in KINDS:
-        about = str(inspect.getdoc(getattr(Kinds, name))).partition("\n\n")[0].replace("\n", " ").replace("``", "`")
-        rows.append((code(f"{name}({own(name)})"), about))
-    return table(("fault", "what the client sees"), rows)
+    return table(("fault", "what the client sees"), [(code(f"{name}({own(name)})"), about(name)) for name in KINDS])
 
 
 def files() -> str:

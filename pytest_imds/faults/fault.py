@@ -95,6 +95,12 @@ def takes(name: str) -> str:
     return f"{name}({', '.join([*filter(None, [written]), *star, *of_others])})"
 
 
+def about(name: str) -> str:
+    """Return what the client sees of the fault ``name``, on one line of Markdown."""
+    first, *_ = inspect.cleandoc(str(getattr(Kinds, name).__doc__)).split("\n\n")
+    return first.replace("\n", " ").replace("``", "`")
+
+
 def own(name: str) -> str:
     """Return what the fault ``name`` takes, and no other, such as ``seconds, jitter=0``."""
     return str(inspect.Signature(_own(name)))[1:-1]

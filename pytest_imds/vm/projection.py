@@ -86,6 +86,12 @@ def fields(version: str) -> Mapping[str, Mapping[str, Any]]:
     }
 
 
+def brought(version: str) -> list[str]:
+    """Return the fields that ``version`` brought, of those below one another the uppermost."""
+    new = [path for path, field in data.read("schema").items() if field["since"] == version]
+    return [path for path in new if path.rpartition(".")[0] not in new]
+
+
 @lru_cache(maxsize=32)  # a test has one VM, and asks for a few routes
 def _json(version: str, hidden: frozenset[str], values: Values, route: tuple[str, ...]) -> str | None:
     return _written(walk(_shape(version, hidden, values), route))
