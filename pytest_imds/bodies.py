@@ -43,11 +43,11 @@ class Scripted:
     def __init__(self, body: Iterable[bytes], writer: Writer, clock: Clock) -> None:
         self.body = body
         self.clock = clock
-        self._writer = writer
+        self.writer = writer
 
     def script(self, head: bytes, bodiless: bool) -> Script:
         """Return how head and body leave."""
-        return self._writer(head, b"" if bodiless else b"".join(self.body))
+        return self.writer(head, b"" if bodiless else b"".join(self.body))
 
     def __iter__(self) -> Iterator[bytes]:
         """Give nothing that could leave in the usual way."""
