@@ -25,6 +25,8 @@ ROOMS = (
     "config",
     "factory",
     "asked",
+    "__main__",
+    "command",
     "virtual",
     "server",
     "answers",
