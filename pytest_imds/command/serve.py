@@ -1,0 +1,98 @@
+"""``serve``: a server until it is told to stop, and a line for each request."""
+
+from __future__ import annotations
+
+import signal
+from argparse import Namespace
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import asdict
+from functools import partial
+from queue import Empty, SimpleQueue
+
+from pytest_imds.command import servers
+from pytest_imds.command.output import Output, complain
+from pytest_imds.command.telling import Answered, TellingServer
+from pytest_imds.service import endpoints, versions
+
+# The paths below /metadata that are worth a look, and what each is asked besides the api-version.
+WORTH_A_LOOK = {
+    "instance": "",
+    "instance/compute/vmSize": "&format=text",
+    "attested/document": "&nonce=1234567890",
+    "identity/oauth2/token": "&resource=https://management.azure.com/",
+}
+# A wait without end hears no Ctrl-C on Windows.
+LISTEN_AGAIN_S = 1.0
+
+
+def serve(asked: Namespace, output: Output) -> int:
+    """Serve until SIGINT or SIGTERM, or until nobody reads the output.
+
+    Returns:
+        The exit status.
+
+    Raises:
+        ImdsUsageError: there is no such server.
+        ImdsPortError: the port is taken.
+    """
+    ended: SimpleQueue[None] = SimpleQueue()  # to be filled by signal handlers too, which no Event can be
+
+    def tell(answered: Answered) -> None:
+        if not (output.json(asdict(answered)) if asked.json else output.line(_told(answered, output))):
+            ended.put(None)
+
+    server = servers.made(partial(TellingServer, tell, complain), asked)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: ended.put(None))
+    server.start()
+    try:
+        if asked.json:
+            heard = output.json(_introduction(server))
+        else:
+            heard = all(output.line(line) for line in _greeting(server, output))
+        if heard:
+            _wait(ended)
+    finally:
+        server.stop()
+        server.release()
+    return 0
+
+
+def _wait(ended: SimpleQueue[None]) -> None:
+    while True:
+        with suppress(Empty):
+            return ended.get(timeout=LISTEN_AGAIN_S)
+
+
+def _introduction(server: TellingServer) -> dict[str, object]:
+    vm = server.vm
+    return {
+        "url": server.url,
+        "port": server.port,
+        "profile": vm.profile,
+        "seed": vm.seed,
+        "vm_id": vm.vm_id,
+        "name": vm.name,
+    }
+
+
+def _greeting(server: TellingServer, output: Output) -> Iterator[str]:
+    """Yield the URL, and commands that ask the server."""
+    vm = server.vm
+    yield output.painted(server.url, "bold")
+    yield f"serves {vm.name} (profile {vm.profile}, seed {vm.seed}) until Ctrl-C. Try:"
+    for path, query in WORTH_A_LOOK.items():
+        endpoint = endpoints.find(tuple(path.split("/")))
+        if endpoint is not None and (known := versions.of(endpoint, server.newest)):
+            url = f"{server.url}/metadata/{path}?api-version={known[-1]}{query}"
+            yield f"  curl --noproxy '*' -H Metadata:true '{url}'"
+
+
+def _told(answered: Answered, output: Output) -> str:
+    """Return a request on one line: verb and target, status, bytes, faults."""
+    request = "no HTTP request" if answered.method is None else f"{answered.method} {answered.target}"
+    good = answered.status is not None and answered.status < 400
+    status = output.painted(str(answered.status or "no reply"), "green" if good else "red")
+    faults = output.painted(f"  {', '.join(answered.faults)}", "magenta") if answered.faults else ""
+    return f"{request}  {status}  {answered.bytes} bytes{faults}"
