@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import sys
 from threading import Lock
 from typing import Any
@@ -17,24 +18,33 @@ class Output:
     def __init__(self) -> None:
         self._coloured = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
         self._turn = Lock()
+        self._abandoned = False
 
-    def line(self, text: str) -> bool:
-        """Write a line; return whether there is somebody to read it."""
+    @property
+    def has_reader(self) -> bool:
+        """Whether there is somebody to read it: what is at the other end of a pipe may have ended."""
+        if self._abandoned or not hasattr(select, "poll"):  # which Windows has not
+            return not self._abandoned
+        pipe = select.poll()
+        pipe.register(sys.stdout, 0)  # errors alone
+        return not pipe.poll(0)
+
+    def line(self, text: str) -> None:
+        """Write a line, if there is somebody to read it."""
         with self._turn:
             try:
                 sys.stdout.write(f"{text}\n")
                 sys.stdout.flush()
             except BrokenPipeError:
+                self._abandoned = True
                 # What is left in the buffer is written when the process ends, and would fail aloud.
                 nowhere = os.open(os.devnull, os.O_WRONLY)
                 os.dup2(nowhere, sys.stdout.fileno())
                 os.close(nowhere)
-                return False
-        return True
 
-    def json(self, value: Any) -> bool:
-        """Write a value as a line of JSON; return whether there is somebody to read it."""
-        return self.line(json.dumps(value))
+    def json(self, value: Any) -> None:
+        """Write a value as a line of JSON."""
+        self.line(json.dumps(value))
 
     def painted(self, text: str, colour: str) -> str:
         """Return ``text`` in a colour, where there are colours."""

@@ -22,8 +22,8 @@ WORTH_A_LOOK = {
     "attested/document": "&nonce=1234567890",
     "identity/oauth2/token": "&resource=https://management.azure.com/",
 }
-# A wait without end hears no Ctrl-C on Windows.
-LISTEN_AGAIN_S = 1.0
+# How often to see whether somebody reads the output.
+LOOK_AGAIN_S = 0.5
 
 
 def serve(asked: Namespace, output: Output) -> int:
@@ -36,33 +36,36 @@ def serve(asked: Namespace, output: Output) -> int:
         ImdsUsageError: there is no such server.
         ImdsPortError: the port is taken.
     """
-    ended: SimpleQueue[None] = SimpleQueue()  # to be filled by signal handlers too, which no Event can be
 
     def tell(answered: Answered) -> None:
-        if not (output.json(asdict(answered)) if asked.json else output.line(_told(answered, output))):
-            ended.put(None)
+        if asked.json:
+            output.json(asdict(answered))
+        else:
+            output.line(_told(answered, output))
 
     server = servers.made(partial(TellingServer, tell, complain), asked)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: ended.put(None))
     server.start()
     try:
+        ended: SimpleQueue[None] = SimpleQueue()  # a handler of signals may fill it, which is true of no Event
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: ended.put(None))
         if asked.json:
-            heard = output.json(_introduction(server))
+            output.json(_introduction(server))
         else:
-            heard = all(output.line(line) for line in _greeting(server, output))
-        if heard:
-            _wait(ended)
+            for line in _greeting(server, output):
+                output.line(line)
+        _wait(ended, output)
     finally:
         server.stop()
         server.release()
     return 0
 
 
-def _wait(ended: SimpleQueue[None]) -> None:
-    while True:
+def _wait(ended: SimpleQueue[None], output: Output) -> None:
+    while output.has_reader:
         with suppress(Empty):
-            return ended.get(timeout=LISTEN_AGAIN_S)
+            ended.get(timeout=LOOK_AGAIN_S)
+            return
 
 
 def _introduction(server: TellingServer) -> dict[str, object]:

@@ -65,8 +65,7 @@ def test_a_program_gets_lines_of_json_until_it_stops_reading_them() -> None:
         }
         assert process.stdout is not None
         assert process.stderr is not None
-        process.stdout.close()  # whoever reads it goes away: it ends with the next line, and quietly
-        assert ask(f"{url}{INSTANCE}")[0] == 200
+        process.stdout.close()
 
         assert (process.wait(LIMIT_S), process.stderr.read()) == (0, "")
 
