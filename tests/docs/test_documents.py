@@ -29,6 +29,7 @@ import pytest_imds.server
 import pytest_imds.trust.mint
 import pytest_imds.trust.verifier
 from pytest_imds.config import MARKERS
+from tests import sessions
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
@@ -128,6 +129,9 @@ COMMANDS: dict[str, Callable[[str, pytest.Pytester], None]] = {
 
 
 def run_commands(block: Block, pytester: pytest.Pytester) -> None:
+    if block.text.startswith("$ "):
+        sessions.run(block.text)
+        return
     for command in block.text.splitlines():
         assert command in COMMANDS, "nothing is known to run it"
         COMMANDS[command](command, pytester)
