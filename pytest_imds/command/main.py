@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pkgutil import resolve_name
 
 from pytest_imds.command.output import Output, complain, on_one_line
-from pytest_imds.command.parser import parse
+from pytest_imds.command.parser import LISTINGS, parse
 from pytest_imds.errors import ImdsError, ImdsUsageError
 
 FAILED, MISUSED = 1, 2
@@ -16,7 +16,7 @@ SUBCOMMANDS = {
     "serve": "serve:serve",
     "run": "run:run",
     "vm": "vm:show",
-    **dict.fromkeys(("profiles", "faults", "forgeries", "versions"), "listings:show"),
+    **dict.fromkeys(LISTINGS, "listings:show"),
 }
 
 

@@ -96,7 +96,7 @@ def _vm() -> Parser:
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="turn a knob of the VM, or set what else ImdsServer takes; JSON where the value is JSON, else text",
+        help="turn a knob of the VM, or set what else the server takes; JSON where the value is JSON, else text",
     )
     return options
 
