@@ -82,6 +82,7 @@ def test_a_port_that_is_taken_is_told_on_one_line(behind: list[str], capsys: pyt
     assert capsys.readouterr() == ("", told)
 
 
+@pytest.mark.imds_namespace
 @pytest.mark.usefixtures("signals_as_before")
 def test_a_command_that_is_not_found_is_127(capsys: pytest.CaptureFixture[str]) -> None:
     """That the fault has never fired is not told: nothing was tried."""
@@ -89,6 +90,7 @@ def test_a_command_that_is_not_found_is_127(capsys: pytest.CaptureFixture[str]) 
     assert capsys.readouterr() == ("", "pytest-imds: there-is-no-such-command: No such file or directory\n")
 
 
+@pytest.mark.imds_namespace
 @pytest.mark.usefixtures("signals_as_before")
 def test_a_command_that_is_not_executable_is_126(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     plain = tmp_path / "plain"

@@ -13,8 +13,12 @@ import subprocess
 import sys
 import termios
 
+import pytest
+
 from pytest_imds import ImdsServer
 from tests.command.processes import LIMIT_S, ends, line, started
+
+pytestmark = pytest.mark.imds_namespace()
 
 ASKS = """
 import signal, sys, urllib.request

@@ -183,7 +183,11 @@ LANGUAGES: dict[str, Callable[[Block, pytest.Pytester], None]] = {
 }
 
 
-@pytest.mark.parametrize("block", [pytest.param(block, id=block.where) for block in BLOCKS])
+def marks(block: Block) -> list[pytest.MarkDecorator]:
+    return [pytest.mark.imds_namespace()] if "$ pytest-imds run" in block.text else []
+
+
+@pytest.mark.parametrize("block", [pytest.param(block, id=block.where, marks=marks(block)) for block in BLOCKS])
 def test_every_block_of_code_works(block: Block, pytester: pytest.Pytester) -> None:
     assert block.language in LANGUAGES, f"{block.where}: no test knows the language {block.language!r}"
     LANGUAGES[block.language](block, pytester)
