@@ -16,6 +16,9 @@ from urllib.error import HTTPError
 import pytest
 
 from pytest_imds import ImdsServer
+from pytest_imds.command.output import Output, complain
+from pytest_imds.command.serve import _greeting
+from pytest_imds.command.telling import TellingServer
 from tests.command.processes import INSTANCE, LIMIT_S, PROGRAM, ask, ends, line, started
 
 
@@ -40,6 +43,18 @@ def test_a_person_gets_the_url_commands_that_work_and_a_line_for_each_request() 
         process.send_signal(signal.SIGTERM)
 
         assert ends(process) == (0, "", "")
+
+
+def test_the_commands_ask_for_nothing_that_an_older_service_does_not_have() -> None:
+    with TellingServer(lambda answered: None, complain, newest="2017-12-01") as server:
+        commands = [line for line in _greeting(server, Output()) if line.startswith("  curl ")]
+        urls = [command.rpartition(" ")[2].strip("'") for command in commands]
+
+        assert [url.partition("?")[0] for url in urls] == [
+            f"{server.url}/metadata/instance",
+            f"{server.url}/metadata/instance/compute/vmSize",
+        ]
+        assert [ask(url)[0] for url in urls] == [200, 200]
 
 
 def test_a_program_gets_lines_of_json_until_it_stops_reading_them() -> None:
@@ -70,7 +85,7 @@ def test_a_program_gets_lines_of_json_until_it_stops_reading_them() -> None:
         assert (process.wait(LIMIT_S), process.stderr.read()) == (0, "")
 
 
-@pytest.mark.parametrize("arguments", [["serve"], ["profiles"], ["--help"]], ids=" ".join)
+@pytest.mark.parametrize("arguments", [["serve"], ["--help"]], ids=" ".join)
 def test_it_ends_quietly_when_nobody_has_ever_read_it(arguments: list[str]) -> None:
     reading, writing = os.pipe()
     os.close(reading)
