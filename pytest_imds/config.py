@@ -25,6 +25,13 @@ MARKERS = {
     " where the system does not allow that, and says what to enable",
 }
 
+# What a marker is about: if a test has none of these, it gets the first.
+MARKER_FIXTURES = {
+    "imds_vm": ("imds_vm",),
+    "imds": ("imds_server", "make_imds_server"),
+    "imds_fault": ("imds_server",),
+}
+
 
 class Options(NamedTuple):
     """What the command line and the ini file say.
@@ -143,3 +150,22 @@ def node_id(item: pytest.Item) -> str:
         for mark in item.iter_markers("xdist_group")
     }
     return item.nodeid.removesuffix(f"@{'_'.join(sorted(groups))}") if groups else item.nodeid
+
+
+def fixtures(item: pytest.Function) -> list[str]:
+    """Return the fixtures of a test, with those that its markers ask for.
+
+    It is a new list: that of the item is shared by the parameters of a test, which may have marks of their own.
+    """
+    named = item.fixturenames
+    # Other fixtures may be clients already, or start programs.
+    first = ["_imds_namespace"] if item.get_closest_marker("imds_namespace") is not None else []
+    given = (mark.kwargs["redirect"] for mark in item.iter_markers("imds") if "redirect" in mark.kwargs)
+    if next(given, False) is True:  # the nearer marker wins; what is no bool is refused with the other options
+        first.append("imds_redirect")
+    last = [
+        ours[0]
+        for marker, ours in MARKER_FIXTURES.items()
+        if item.get_closest_marker(marker) is not None and not {*ours} & {*named}
+    ]
+    return list(dict.fromkeys((*(name for name in first if name not in named), *named, *last)))

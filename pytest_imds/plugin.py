@@ -31,13 +31,6 @@ if TYPE_CHECKING:
 SERVERS = pytest.StashKey["ServerFactory"]()
 SHARED = pytest.StashKey["Shared"]()
 
-# What a marker is about: if a test has none of these, it gets the first.
-MARKER_FIXTURES = {
-    "imds_vm": ("imds_vm",),
-    "imds": ("imds_server", "make_imds_server"),
-    "imds_fault": ("imds_server",),
-}
-
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Declare the options."""
@@ -74,13 +67,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let a marker act on a test that does not name its fixture."""
     for item in items:
         if isinstance(item, pytest.Function):
-            for marker, fixtures in MARKER_FIXTURES.items():
-                if not {*fixtures} & {*item.fixturenames} and item.get_closest_marker(marker) is not None:
-                    # The list is shared by the parameters of a test, which may have marks of their own.
-                    item.fixturenames = [*item.fixturenames, fixtures[0]]
-            # Other fixtures may be clients already.
-            first = [name for name in _first(item) if name not in item.fixturenames]
-            item.fixturenames = [*first, *item.fixturenames]
+            item.fixturenames = configuration.fixtures(item)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -121,15 +108,6 @@ def _hints(error: BaseException) -> list[str]:
     from pytest_imds import interceptors
 
     return [f"hint: {line}" for line in interceptors.hints(error)]
-
-
-def _first(item: pytest.Item) -> Iterator[str]:
-    """Yield the fixtures that markers add to ``item``, to be set up before any other."""
-    if item.get_closest_marker("imds_namespace") is not None:
-        yield "_imds_namespace"
-    given = (mark.kwargs["redirect"] for mark in item.iter_markers("imds") if "redirect" in mark.kwargs)
-    if next(given, False) is True:  # the nearer marker wins; what is no bool is refused with the other options
-        yield "imds_redirect"
 
 
 @contextmanager
