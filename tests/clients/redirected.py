@@ -27,6 +27,14 @@ MISLEADING = (
     *("AZURE_TOKEN_CREDENTIALS", "AZURE_REGIONAL_AUTHORITY_NAME"),
     *("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"),
 )
+# DefaultAzureCredential shall ask for managed identity alone: the others look for files and start programs.
+NO_OTHER = {
+    f"exclude_{other}_credential": True
+    for other in (
+        *("environment", "workload_identity", "shared_token_cache", "visual_studio_code", "cli"),
+        *("developer_cli", "powershell", "interactive_browser", "broker"),
+    )
+}
 RESOURCE = "https://management.azure.com"
 SCOPE = f"{RESOURCE}/.default"
 VALID_S: int = data.read("identity")["lifetime"]["valid_s"]

@@ -15,6 +15,7 @@ from azure.identity.aio import ManagedIdentityCredential as AsyncManagedIdentity
 
 from pytest_imds import ImdsServer, Vm
 from tests.clients.redirected import (
+    NO_OTHER,
     RESOURCE,
     SCOPE,
     TOKEN_PATH,
@@ -31,14 +32,6 @@ from tests.clients.redirected import (
 
 # It does not encode the slashes and colons in a query.
 TARGET = f"{TOKEN_PATH}?api-version=2018-02-01&resource={RESOURCE}"
-# DefaultAzureCredential shall ask for managed identity alone: the others look for files and start programs.
-NO_OTHER = {
-    f"exclude_{other}_credential": True
-    for other in (
-        *("environment", "workload_identity", "shared_token_cache", "visual_studio_code", "cli"),
-        *("developer_cli", "powershell", "interactive_browser", "broker"),
-    )
-}
 Credential = Any
 Kind = Callable[..., Credential]
 # How each class calls the id of the resource that an identity is. The asynchronous one sends whatever it is given.
