@@ -53,7 +53,7 @@ class Shared:
         """
         try:
             socket.socket().close()
-        except RuntimeError as refused:
+        except (RuntimeError, UserWarning) as refused:  # it warns first, which may be an error
             raise ImdsUsageError.no_sockets(refused, interceptors.known()["pytest_socket"]["passes"]) from None
         for listener in self._listeners:
             if listener.alive and not listener.attached and port in (0, listener.port):

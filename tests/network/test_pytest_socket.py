@@ -1,0 +1,120 @@
+"""pytest-socket, which puts connect back after every test, and can let no socket be made."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from pytest_imds import interceptors
+from tests.plugin.conftest import Run
+
+SOCKET = ("-p", "pytest_socket")
+# Ways to load it that leave sockets to be made; with a guard of ours, too.
+LENIENT = {
+    "no option": (),
+    "allow 127.0.0.1": ("--allow-hosts=127.0.0.1",),
+    "allow another": ("--allow-hosts=10.9.9.9",),
+    "disabled but allowed": ("--disable-socket", "--allow-hosts=127.0.0.1"),
+    "disabled but forced": ("--disable-socket", "--force-enable-socket"),
+}
+# What does either, as the row in the data has it.
+ENABLE, ALLOW = (
+    interceptors.known()["pytest_socket"]["passes"].removesuffix(" in the place of --disable-socket").split(", or ")
+)
+ASKS = """
+import _socket
+import asyncio
+from contextlib import closing
+from urllib.request import Request, urlopen
+
+import pytest
+
+from pytest_imds import ImdsGuardError, ImdsServer
+
+URL = "http://169.254.169.254/metadata/instance/compute/name?api-version=2021-02-01&format=text"
+
+def ask(url=URL):
+    with urlopen(Request(url, headers={"Metadata": "true"}), timeout=5) as reply:
+        return reply.read().decode()
+
+def ask_below(port):
+    # As a program in another language does, beneath what pytest-socket sees.
+    with closing(_socket.socket()) as asking:
+        asking.settimeout(5)
+        asking.connect(("127.0.0.1", port))
+        asking.send(b"GET /metadata/instance HTTP/1.1\\r\\nHost: it\\r\\nConnection: close\\r\\n\\r\\n")
+        return asking.recv(12)
+
+"""
+
+
+@pytest.fixture(autouse=True)
+def _as_before() -> Iterator[None]:
+    """It leaves a connect of its own in the class; and all that stands on it has to be gone by then."""
+    real: Any = socket.socket
+    before, looks_up = vars(real).get("connect"), socket.getaddrinfo
+    true = real.connect
+    yield
+    assert (socket.socket, socket.getaddrinfo) == (real, looks_up)
+    if before is None and "connect" in vars(real):
+        assert vars(real)["connect"] is true
+        del real.connect
+
+
+@pytest.fixture(params=[(), ("--imds-guard",)], ids=["no guard", "guard"])
+def guard(request: pytest.FixtureRequest) -> tuple[str, ...]:
+    options: tuple[str, ...] = request.param
+    return options
+
+
+@pytest.mark.parametrize("options", LENIENT.values(), ids=LENIENT)
+def test_tests_in_a_row_reach_the_server(
+    pytester: pytest.Pytester, run: Run, guard: tuple[str, ...], options: tuple[str, ...]
+) -> None:
+    pytester.makepyfile(
+        ASKS
+        + """
+async def connected():
+    _, writer = await asyncio.open_connection("169.254.169.254", 80)
+    writer.close()
+    return writer.get_extra_info("peername")[0]
+
+@pytest.fixture
+def agent(imds_redirect, imds_vm):
+    # pytest-socket's own teardown has been by the time that this one asks.
+    assert ask() == imds_vm.name
+    yield
+    assert ask() == imds_vm.name
+
+@pytest.mark.parametrize("number", range(3))
+def test_name(agent, imds_vm, number):
+    assert ask() == imds_vm.name
+    assert asyncio.run(connected()) == "127.0.0.1"
+"""
+    )
+    run(*SOCKET, *guard, *options).assert_outcomes(passed=3)
+
+
+def test_without_sockets_there_is_no_server_and_the_error_says_what_to_do(
+    pytester: pytest.Pytester, run: Run, guard: tuple[str, ...]
+) -> None:
+    pytester.makepyfile(ASKS + "def test_name(imds_redirect):\n    pass\n")
+
+    result = run(*SOCKET, *guard, "--disable-socket")
+
+    result.assert_outcomes(errors=1)
+    said = result.stdout.str()
+    assert "the server needs sockets, and this test must not make any" in said
+    assert f"right: {interceptors.known()['pytest_socket']['passes']}" in said
+    assert "Traceback" not in said
+
+
+def test_what_the_error_says_helps(pytester: pytest.Pytester, run: Run, guard: tuple[str, ...]) -> None:
+    pytester.makepyfile(ASKS + f"{ENABLE}\ndef test_name(imds_redirect, imds_vm):\n    assert ask() == imds_vm.name\n")
+
+    run(*SOCKET, *guard, "--disable-socket").assert_outcomes(passed=1)
+    pytester.makepyfile(ASKS + "def test_name(imds_redirect, imds_vm):\n    assert ask() == imds_vm.name\n")
+    run(*SOCKET, *guard, ALLOW).assert_outcomes(passed=1)
