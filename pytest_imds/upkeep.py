@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Generator
 from contextlib import ExitStack
+from typing import Any
 
 import pytest
 
@@ -15,18 +17,29 @@ RUNNING = "PYTEST_CURRENT_TEST"
 
 
 class Upkeep:
-    """Hooks that see that connections are led, or refused, in every phase of a test."""
+    """Hooks that see that connections are led, or refused, in every phase of a test.
 
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_fixture_setup(self) -> None:
+    What ends begins with a look as well, because pytest-socket has been at work by then: each fixture, whether its test
+    has come to run or not, and the test itself, with what it has asked for while it ran.
+    """
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[Any]) -> Generator[None, object, object]:
         """See to it before a fixture, which may be a client."""
         refresh()
+        try:
+            return (yield)
+        finally:
+            fixturedef.addfinalizer(refresh)
 
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_runtest_call(self, item: pytest.Item) -> None:
-        """See to it before the test, and again before its fixtures end: pytest-socket is done by then."""
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, None, None]:
+        """See to it before the test."""
         refresh()
-        item.addfinalizer(refresh)
+        try:
+            return (yield)
+        finally:
+            item.addfinalizer(refresh)
 
 
 def keep(config: pytest.Config) -> None:

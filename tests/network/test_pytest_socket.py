@@ -90,12 +90,82 @@ def agent(imds_redirect, imds_vm):
     assert ask() == imds_vm.name
 
 @pytest.mark.parametrize("number", range(3))
-def test_name(agent, imds_vm, number):
+def test_name(agent, imds_vm, number, request):
+    request.addfinalizer(ask)
     assert ask() == imds_vm.name
     assert asyncio.run(connected()) == "127.0.0.1"
 """
     )
     run(*SOCKET, *guard, *options).assert_outcomes(passed=3)
+
+
+@pytest.mark.parametrize("options", LENIENT.values(), ids=LENIENT)
+def test_the_guard_stands_above_it_in_every_test(pytester: pytest.Pytester, run: Run, options: tuple[str, ...]) -> None:
+    pytester.makepyfile(
+        ASKS
+        + """
+def refused():
+    with pytest.raises(ImdsGuardError):
+        ask()
+
+@pytest.fixture(scope="module", autouse=True)
+def agent():
+    refused()
+    yield
+    refused()
+
+@pytest.mark.parametrize("number", range(3))
+def test_name(number):
+    refused()
+
+def test_redirected(imds_redirect, imds_vm):
+    assert ask() == imds_vm.name
+
+@pytest.mark.skip
+def test_skipped():
+    # The last: the module ends with it.
+    pass
+"""
+    )
+    run(*SOCKET, "--imds-guard", *options).assert_outcomes(passed=4, skipped=1)
+
+
+@pytest.mark.parametrize("fails", ["raise ValueError", "pytest.skip()"])
+def test_a_test_that_does_not_come_to_run_is_led_to_the_server_to_its_end(
+    pytester: pytest.Pytester, run: Run, fails: str
+) -> None:
+    pytester.makepyfile(
+        ASKS
+        + f"""
+names = []
+
+@pytest.fixture
+def agent(imds_redirect, imds_vm):
+    yield
+    names.append(ask() == imds_vm.name)
+
+@pytest.fixture
+def another(agent):
+    {fails}
+
+@pytest.fixture
+def third(request, imds_redirect, imds_vm):
+    request.addfinalizer(lambda: names.append(ask() == imds_vm.name))
+    {fails}
+
+def test_another(another):
+    pass
+
+def test_third(third):
+    pass
+
+def test_both_have_asked():
+    assert names == [True, True]
+"""
+    )
+    outcome = run(*SOCKET).parseoutcomes()
+    assert outcome.pop("passed") == 1
+    assert outcome in ({"errors": 2}, {"skipped": 2})
 
 
 def test_without_sockets_there_is_no_server_and_the_error_says_what_to_do(
