@@ -19,6 +19,8 @@ from pytest_imds.network import routes
 from pytest_imds.network.sockets import lead
 from pytest_imds.patches import Patches
 
+# Lets no name be resolved, nor any socket be made.
+REFUSES = "pytest_socket"
 _patches = Patches()
 
 
@@ -85,7 +87,10 @@ def refresh() -> None:
         for module, of, name, ours in POINTS:
             owner = sys.modules.get(module)
             owner = getattr(owner, of, None) if of else owner
-            if isinstance(owner, (type, ModuleType)) and not _patches.has(owner, name):
+            if not isinstance(owner, (type, ModuleType)) or _patches.has(owner, name):
+                continue
+            # What refuses everything is taken away again only where it is found on top.
+            if getattr(getattr(owner, name), "__module__", "") != REFUSES:
                 _patches.put(owner, name, ours)
         if "uvloop" not in sys.modules and _loading not in sys.meta_path:
             sys.meta_path.insert(0, _loading)

@@ -188,3 +188,71 @@ def test_what_the_error_says_helps(pytester: pytest.Pytester, run: Run, guard: t
     run(*SOCKET, *guard, "--disable-socket").assert_outcomes(passed=1)
     pytester.makepyfile(ASKS + "def test_name(imds_redirect, imds_vm):\n    assert ask() == imds_vm.name\n")
     run(*SOCKET, *guard, ALLOW).assert_outcomes(passed=1)
+
+
+def test_names_can_be_looked_up_again_after_a_test_without_sockets(
+    pytester: pytest.Pytester, run: Run, guard: tuple[str, ...]
+) -> None:
+    pytester.makepyfile(
+        ASKS
+        + """
+import socket
+
+@pytest.fixture(scope="module", autouse=True)
+def server():
+    with ImdsServer() as server, server.redirected():
+        yield
+
+@pytest.mark.enable_socket
+def test_begins():
+    assert socket.getaddrinfo("127.0.0.1", 80)
+
+def test_without_sockets(request):
+    with pytest.raises((RuntimeError, UserWarning), match="getaddrinfo"):
+        socket.getaddrinfo("127.0.0.1", 80)
+
+@pytest.mark.enable_socket
+def test_goes_on():
+    assert socket.getaddrinfo("127.0.0.1", 80)
+"""
+    )
+    run(*SOCKET, *guard, "--disable-socket").assert_outcomes(passed=3)
+
+
+def test_a_server_that_is_there_already_outlives_tests_without_sockets(
+    pytester: pytest.Pytester, run: Run, guard: tuple[str, ...]
+) -> None:
+    pytester.makepyfile(
+        ASKS
+        + """
+ports = []
+
+@pytest.fixture(scope="module")
+def server():
+    with ImdsServer() as server:
+        yield server
+
+@pytest.mark.enable_socket
+def test_begins(server, imds_redirect, imds_vm):
+    ports.append(imds_redirect.port)
+    assert ask() == imds_vm.name
+    assert ask(URL.replace("http://169.254.169.254", server.url)) == server.vm.name
+
+@pytest.mark.parametrize("number", range(2))
+def test_without_sockets(server, number):
+    with pytest.raises((RuntimeError, UserWarning), match="socket"):  # it warns, and warnings are errors here
+        ask()
+    assert ask_below(server.port) == b"HTTP/1.1 400"
+    # Nobody owns the other one at the moment: whoever comes is sent away, and the thread that does so stays.
+    with pytest.raises(ConnectionError):
+        assert ask_below(*ports) == b""
+        raise ConnectionError
+
+@pytest.mark.enable_socket
+def test_goes_on(server, imds_redirect, imds_vm):
+    assert [imds_redirect.port] == ports
+    assert ask() == imds_vm.name
+    assert ask(URL.replace("http://169.254.169.254", server.url)) == server.vm.name
+"""
+    )
+    run(*SOCKET, *guard, "--disable-socket").assert_outcomes(passed=4)
