@@ -1,4 +1,4 @@
-"""Where connections are made, and names resolved, without a method of a socket: uvloop, Windows, ``getaddrinfo``.
+"""Where connections are made, and names resolved, without a method of a socket.
 
 What stands there asks the routes each time, so it does nothing where somebody puts it back when no route is left.
 """
@@ -59,10 +59,10 @@ def _resolves(theirs: Callable[..., Any]) -> Callable[..., Any]:
     return getaddrinfo
 
 
-def _resolves_for_a_loop(theirs: Callable[..., Any]) -> Callable[..., Any]:
+def _resolves_later(theirs: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(theirs)
-    async def getaddrinfo(loop: Any, host: Any, port: Any, **options: Any) -> Any:
-        return await theirs(loop, routes.resolved(host, port) or host, port, **options)
+    async def getaddrinfo(resolving: Any, host: Any, port: Any = 0, *given: Any, **options: Any) -> Any:
+        return await theirs(resolving, routes.resolved(host, port) or host, port, *given, **options)
 
     return getaddrinfo
 
@@ -71,7 +71,8 @@ def _resolves_for_a_loop(theirs: Callable[..., Any]) -> Callable[..., Any]:
 POINTS = (
     ("socket", "", "getaddrinfo", _resolves),
     ("uvloop", "Loop", "create_connection", _creates),
-    ("uvloop", "Loop", "getaddrinfo", _resolves_for_a_loop),
+    ("uvloop", "Loop", "getaddrinfo", _resolves_later),
+    ("aiohttp.resolver", "AsyncResolver", "resolve", _resolves_later),
     ("asyncio.proactor_events", "BaseProactorEventLoop", "sock_connect", _connects),
 )
 

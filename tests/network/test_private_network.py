@@ -40,8 +40,8 @@ class Run(NamedTuple):
 
 
 RUNS = {
-    "sockets": Run(("blocking_clients", "trio_clients", "native_clients", "late_uvloop"), 63 + PYREQWEST),
-    "loops": Run(("asyncio_clients", "uvloop_clients"), 57),
+    "sockets": Run(("blocking_clients", "trio_clients", "native_clients", "late_uvloop"), 64 + PYREQWEST),
+    "loops": Run(("asyncio_clients", "uvloop_clients"), 59),
     "gevent first": Run(("gevent",), 5, PATCHED),
     "gevent later": Run(("gevent",), 5, options=("--imds-guard",)),
 }

@@ -8,6 +8,7 @@ import socket
 from types import SimpleNamespace
 from typing import Any
 
+import aiohttp.resolver
 import pytest
 from azure.identity.aio import DefaultAzureCredential, ManagedIdentityCredential
 from cryptography import x509
@@ -41,6 +42,13 @@ CLIENTS = {
     "anyio": with_anyio,
 }
 RESOLVING = {name: get for name, get in CLIENTS.items() if name != "sock_connect"}
+# aiohttp takes only what is written in full, where it has aiodns.
+WRITTEN = {
+    f"{name} {host}": (get, host)
+    for name, get in RESOLVING.items()
+    for host in ("0xa9fea9fe", HOST)
+    if host == HOST or name != "aiohttp"
+}
 
 
 @pytest.mark.parametrize("get", CLIENTS.values(), ids=CLIENTS)
@@ -49,8 +57,7 @@ def test_a_client_asks_at_the_address_of_imds(get: GetLater, imds_redirect: Imds
     assert asked_hosts(imds_redirect) == [IMDS]
 
 
-@pytest.mark.parametrize("get", RESOLVING.values(), ids=RESOLVING)
-@pytest.mark.parametrize("host", ["0xa9fea9fe", HOST])
+@pytest.mark.parametrize(("get", "host"), WRITTEN.values(), ids=WRITTEN)
 def test_a_client_may_write_the_address_in_another_way(
     get: GetLater, host: str, imds_redirect: ImdsServer, imds_vm: Vm
 ) -> None:
@@ -95,6 +102,39 @@ def test_azure_identity_gets_its_token_at_the_address_of_imds(
     assert set(asked_hosts(imds_redirect)) == {IMDS}
     assert asked(imds_redirect) == expected
     assert claims(imds_redirect, token)["oid"] == imds_vm.identities[0].object_id
+
+
+class CAres:
+    """Stands in for what aiodns has, which looks names up without the system."""
+
+    def __init__(self) -> None:
+        self.asked: list[Any] = []
+
+    async def getaddrinfo(self, host: str, **options: Any) -> Any:
+        self.asked.append(host)
+        return SimpleNamespace(nodes=[])
+
+
+@pytest.mark.imds(aia="microsoft", redirect=True)
+@pytest.mark.parametrize(
+    ("host", "given", "looked_up"),
+    [
+        ("www.microsoft.com", (80, socket.AF_INET), HOST),
+        ("www.microsoft.com", (443, socket.AF_INET), "www.microsoft.com"),
+        ("www.microsoft.com", (), "www.microsoft.com"),
+        ("learn.microsoft.com", (80,), "learn.microsoft.com"),
+    ],
+)
+def test_aiohttp_does_not_look_the_host_of_microsoft_up_with_aiodns_either(
+    host: str, given: tuple[Any, ...], looked_up: str, imds_server: ImdsServer
+) -> None:
+    ares = CAres()
+    resolver: Any = SimpleNamespace(_resolver=ares)
+
+    with pytest.raises(OSError, match="lookup failed"):  # it finds no address
+        asyncio.run(aiohttp.resolver.AsyncResolver.resolve(resolver, host, *given))
+
+    assert ares.asked == [looked_up]
 
 
 class ConnectEx:

@@ -1,6 +1,9 @@
-"""Clients that connect in C or Rust are not led to the server: what the documents say of them is what happens."""
+"""Clients that connect in C or Rust, and other processes, are not led to the server, as the documents say."""
 
 from __future__ import annotations
+
+import subprocess
+import sys
 
 import pytest
 
@@ -48,4 +51,13 @@ def test_pyreqwest_does_not_reach_the_server(imds_redirect: ImdsServer) -> None:
     with pytest.raises(ConnectError):
         pyreqwest_get(NAME).headers(METADATA).send()
 
+    assert asked_hosts(imds_redirect) == []
+
+
+def test_a_process_that_is_started_anew_does_not_reach_the_server(imds_redirect: ImdsServer) -> None:
+    ask = f"from urllib.request import urlopen; urlopen({NAME!r}, timeout={TIMEOUT_S})"
+
+    done = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, timeout=2 * TIMEOUT_S)
+
+    assert "Network is unreachable" in done.stderr
     assert asked_hosts(imds_redirect) == []
