@@ -6,6 +6,8 @@ from __future__ import annotations
 import tests.private.patching  # noqa: F401  # isort: skip
 
 import socket
+import subprocess
+import sys
 from collections.abc import Callable
 from urllib.request import Request, urlopen
 
@@ -48,6 +50,15 @@ def test_greenlets_ask_at_the_address_of_imds(ask: Callable[[], str], imds_redir
 def test_a_connection_of_gevent_s_own_leads_to_the_server(imds_redirect: ImdsServer) -> None:
     with gevent.Timeout(TIMEOUT_S), gevent.socket.create_connection((IMDS, 80)) as connected:
         assert connected.getpeername() == ("127.0.0.1", imds_redirect.port)
+
+
+def test_a_program_in_a_network_of_its_own_asks_the_server(imds_server: ImdsServer, imds_vm: Vm) -> None:
+    ask = f"from urllib.request import *; print(urlopen(Request({NAME!r}, headers={METADATA!r})).read().decode())"
+
+    # Who waits for it must let the server answer meanwhile.
+    done = imds_server.run([sys.executable, "-c", ask], stdout=subprocess.PIPE, text=True, timeout=2 * TIMEOUT_S)
+
+    assert done.stdout == f"{imds_vm.name}\n"
 
 
 def test_nothing_leads_to_the_server_after_the_test() -> None:
