@@ -41,6 +41,14 @@ class Upkeep:
         finally:
             item.addfinalizer(refresh)
 
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_teardown(self) -> Generator[None, None, None]:
+        """See to it that nothing of ours is left in the class of sockets: monkeypatch may have put it back."""
+        try:
+            return (yield)
+        finally:
+            refresh()
+
 
 def keep(config: pytest.Config) -> None:
     """Do so from now on in this run."""

@@ -59,8 +59,9 @@ def refresh() -> None:
         else:
             left = list(_hooks.values())
             _hooks.clear()
-            for hook in left:
-                hook.leave()
+            for hook in (*left, *(vars(socket.socket).get(name) for name in NAMES)):
+                if isinstance(hook, _Hook):  # or one that somebody has put back who stood above it
+                    hook.leave()
 
 
 def _put(name: str) -> None:

@@ -188,6 +188,24 @@ def test_setup(client):
     assert [vars(real).get("connect"), vars(real).get("connect_ex"), socket.getaddrinfo] == before
 
 
+def test_a_patch_above_the_redirect_that_is_taken_away_later_leaves_nothing(
+    pytester: pytest.Pytester, run: Run
+) -> None:
+    pytester.makepyfile(
+        ASKS
+        + """
+def test_it(monkeypatch, imds_redirect, imds_vm):
+    beneath = socket.socket.connect
+    monkeypatch.setattr(socket.socket, "connect", lambda client, address: beneath(client, address))
+    assert ask() == imds_vm.name
+
+def test_next():
+    assert "connect" not in vars(socket.socket)
+"""
+    )
+    run().assert_outcomes(passed=2)
+
+
 def test_what_goes_wrong_in_the_server_still_fails_the_test(pytester: pytest.Pytester, run: Run) -> None:
     pytester.makepyfile(
         ASKS
