@@ -29,6 +29,7 @@ from pyhanko_certvalidator.errors import PathError, ValidationError
 from pytest_imds import FORGERIES, ImdsServer, data
 from pytest_imds.shared import Shared
 from pytest_imds.trust.setting import domain
+from tests.every import every
 
 TIMEOUT_S = 10
 CLOUDS = list(data.read("attested")["domains"]["by_cloud"])
@@ -181,8 +182,8 @@ def cases() -> dict[str, Case]:
     return made
 
 
-@pytest.mark.parametrize("judge", JUDGES.values(), ids=JUDGES.keys())
-@pytest.mark.parametrize("name", GOOD)
+@every("judge", JUDGES.values())
+@every("name", GOOD)
 def test_a_good_document_passes(judge: Judge, name: str, cases: dict[str, Case]) -> None:
     judge.judge(cases[name])
 
@@ -222,11 +223,11 @@ def by_node(cases: dict[str, Case]) -> dict[str, str | None]:
     return dict(zip(cases, json.loads(told.stdout), strict=True))
 
 
-@pytest.mark.parametrize("name", GOOD)
+@every("name", GOOD)
 def test_a_good_document_passes_node_forge(name: str, by_node: dict[str, str | None]) -> None:
     assert by_node[name] is None
 
 
-@pytest.mark.parametrize("name", refused(NODE_REFUSES))
+@every("name", refused(NODE_REFUSES))
 def test_a_forgery_is_refused_by_node_forge(name: str, by_node: dict[str, str | None]) -> None:
     assert by_node[name] is not None

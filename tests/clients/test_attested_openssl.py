@@ -24,6 +24,7 @@ from pytest_imds import ImdsServer, Vm, data
 from pytest_imds.trust.attestation import Attestation
 from pytest_imds.trust.setting import Setting, domain
 from pytest_imds.vm.provider import generate, generator
+from tests.every import every
 from tests.hosts import attestation
 
 OPENSSL = shutil.which("openssl") or ""
@@ -200,8 +201,8 @@ def measured(what: str) -> list[str]:
     return [name for name, row in FORGERIES.items() if row[what] is not None]
 
 
-@pytest.mark.parametrize("command", ["smime", "cms"])
-@pytest.mark.parametrize("name", measured("smime"))
+@every("command", ["smime", "cms"])
+@every("name", measured("smime"))
 def test_the_signature_of_a_forgery_is_judged_as_recorded(name: str, command: str) -> None:
     forged = decoded(attested().forge(name, nonce=NONCE).signature)
     finished = signed(command, forged)
@@ -209,16 +210,16 @@ def test_the_signature_of_a_forgery_is_judged_as_recorded(name: str, command: st
     assert outcome(finished.returncode == 0) == FORGERIES[name]["smime"], finished.stderr.decode()
 
 
-@pytest.mark.parametrize("name", measured("verify"))
+@every("name", measured("verify"))
 def test_the_chain_of_a_forgery_is_judged_as_recorded(name: str) -> None:
     forged = decoded(attested().forge(name, nonce=NONCE).signature)
 
     assert outcome(accepts_chain(attested(), forged)) == FORGERIES[name]["verify"]
 
 
-@pytest.mark.parametrize("version", VERSIONS)
-@pytest.mark.parametrize("chain", CHAINS)
-@pytest.mark.parametrize("cloud", CLOUDS)
+@every("version", VERSIONS)
+@every("chain", CHAINS)
+@every("cloud", CLOUDS)
 def test_the_signature_of_a_good_document_passes(cloud: str, chain: str, version: str) -> None:
     document = decoded(attested(cloud, chain).document(nonce=NONCE, api_version=version).signature)
 

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from pytest_imds import ImdsServer, ImdsUsageError, data
+from tests.every import every
 from tests.http.wire import api_versions, error, fetch
 
 JANUARY_2021 = ["2020-10-01", "2020-09-01", "2020-07-15"]
@@ -63,7 +64,7 @@ def test_service_of_2019_does_not_know_versions() -> None:
         assert fetch(server, "/metadata/versions").told == error("category-unknown")
 
 
-@pytest.mark.parametrize("newest", api_versions())
+@every("newest", api_versions())
 def test_every_era_uses_its_own_words(newest: str) -> None:
     era = [row for row in data.read("api_versions")["eras"] if row["newest"] <= newest][-1]
     has = [version for version in api_versions() if version <= newest]

@@ -5,9 +5,8 @@ from __future__ import annotations
 import http.client
 import json
 
-import pytest
-
 from pytest_imds import ImdsServer
+from tests.every import every
 from tests.http.wire import INSTANCE, METADATA, TIMEOUT_S, api_versions, error, fetch
 
 VERBS = ("POST", "PUT", "DELETE", "PATCH", "OPTIONS")
@@ -16,14 +15,14 @@ FORWARDED = (*METADATA, ("X-Forwarded-For", "10.0.0.1"))
 NEWEST = api_versions()[:-4:-1]
 
 
-@pytest.mark.parametrize("name", ["Metadata", "metadata", "METADATA", "MetaData"])
-@pytest.mark.parametrize("value", ["true", "True", "TRUE", "  true\t"])
+@every("name", ["Metadata", "metadata", "METADATA", "MetaData"])
+@every("value", ["true", "True", "TRUE", "  true\t"])
 def test_metadata_header_is_taken_in_any_case(imds_server: ImdsServer, name: str, value: str) -> None:
     assert fetch(imds_server, INSTANCE, headers=[(name, value)]).status == 200
 
 
-@pytest.mark.parametrize("value", [None, "false", "", "1", "yes", "true, true", "truee"])
-@pytest.mark.parametrize(
+@every("value", [None, "false", "", "1", "yes", "true, true", "truee"])
+@every(
     "target",
     [INSTANCE, LEAF, "/metadata/versions", "/metadata", "/metadata/instance/nothing", "/metadata/loadbalancer"],
 )
@@ -32,18 +31,18 @@ def test_missing_or_wrong_metadata_header_is_400(imds_server: ImdsServer, target
     assert fetch(imds_server, target, headers=headers).told == error("header-missing")
 
 
-@pytest.mark.parametrize("parameter", ["Metadata=true", "metadata=true", "=true"])
+@every("parameter", ["Metadata=true", "metadata=true", "=true"])
 def test_a_parameter_does_not_stand_for_the_header(imds_server: ImdsServer, parameter: str) -> None:
     assert fetch(imds_server, f"{INSTANCE}&{parameter}", headers=[]).told == error("header-missing")
 
 
-@pytest.mark.parametrize("name", ["X-Forwarded-For", "x-forwarded-for", "X-FORWARDED-FOR"])
-@pytest.mark.parametrize("value", ["10.0.0.1", "10.0.0.1, 10.0.0.2", ""])
+@every("name", ["X-Forwarded-For", "x-forwarded-for", "X-FORWARDED-FOR"])
+@every("value", ["10.0.0.1", "10.0.0.1, 10.0.0.2", ""])
 def test_forwarded_request_is_400(imds_server: ImdsServer, name: str, value: str) -> None:
     assert fetch(imds_server, INSTANCE, headers=[*METADATA, (name, value)]).told == error("forwarded")
 
 
-@pytest.mark.parametrize(
+@every(
     "query",
     [
         "api-version=2021-02-01&api-version=2021-02-01",
@@ -57,26 +56,26 @@ def test_repeated_parameter_is_400(imds_server: ImdsServer, query: str) -> None:
     assert fetch(imds_server, f"/metadata/instance?{query}").told == error("parameter-repeated")
 
 
-@pytest.mark.parametrize("parameter", ["cid=4a5f", "_=1", "nonce=1234567890", "empty=", "bare", "%20=%00"])
+@every("parameter", ["cid=4a5f", "_=1", "nonce=1234567890", "empty=", "bare", "%20=%00"])
 def test_unknown_parameter_is_ignored(imds_server: ImdsServer, parameter: str) -> None:
     assert fetch(imds_server, f"{INSTANCE}&{parameter}").body == fetch(imds_server, INSTANCE).body
 
 
-@pytest.mark.parametrize("query", ["", "?", "?api-version=", "?version=2021-02-01", "?format=text"])
-@pytest.mark.parametrize("path", ["/metadata", "/metadata/instance", "/metadata/instance/compute/name"])
+@every("query", ["", "?", "?api-version=", "?version=2021-02-01", "?format=text"])
+@every("path", ["/metadata", "/metadata/instance", "/metadata/instance/compute/name"])
 def test_missing_api_version_is_400_and_names_the_newest(imds_server: ImdsServer, path: str, query: str) -> None:
     reply = fetch(imds_server, path + query)
     assert reply.told == error("version-invalid", NEWEST)
     assert json.loads(reply.body)["newest-versions"] == NEWEST
 
 
-@pytest.mark.parametrize("version", ["2016-01-01", "2021-02-02", "2999-01-01", "latest", "2021-02-01%20", "20210201"])
+@every("version", ["2016-01-01", "2021-02-02", "2999-01-01", "latest", "2021-02-01%20", "20210201"])
 def test_unknown_api_version_is_400_and_names_the_newest(imds_server: ImdsServer, version: str) -> None:
     reply = fetch(imds_server, f"/metadata/instance?api-version={version}")
     assert reply.told == error("version-invalid", NEWEST)
 
 
-@pytest.mark.parametrize(
+@every(
     "target",
     [
         "/metadata/attested/document?api-version=2017-04-02",
@@ -89,13 +88,13 @@ def test_api_version_older_than_the_endpoint_is_400(imds_server: ImdsServer, tar
     assert fetch(imds_server, target).told == error("version-invalid", NEWEST)
 
 
-@pytest.mark.parametrize("verb", VERBS)
-@pytest.mark.parametrize("target", [INSTANCE, "/metadata/instance", "/metadata/versions", LEAF])
+@every("verb", VERBS)
+@every("target", [INSTANCE, "/metadata/instance", "/metadata/versions", LEAF])
 def test_verb_other_than_get_is_405(imds_server: ImdsServer, verb: str, target: str) -> None:
     assert fetch(imds_server, target, method=verb).told == error("method")
 
 
-@pytest.mark.parametrize("verb", VERBS)
+@every("verb", VERBS)
 def test_verb_with_a_body_is_405_and_the_connection_stays_usable(imds_server: ImdsServer, verb: str) -> None:
     connection = http.client.HTTPConnection("127.0.0.1", imds_server.port, timeout=TIMEOUT_S)
     connection.request(verb, INSTANCE, body=b"GET / HTTP/1.1\r\n\r\n", headers=dict(METADATA))
@@ -108,8 +107,8 @@ def test_verb_with_a_body_is_405_and_the_connection_stays_usable(imds_server: Im
     connection.close()
 
 
-@pytest.mark.parametrize("headers", [(), METADATA, FORWARDED])
-@pytest.mark.parametrize("target", ["/", INSTANCE, "/metadata/instance/compute", "/metadata/versions"])
+@every("headers", [(), METADATA, FORWARDED])
+@every("target", ["/", INSTANCE, "/metadata/instance/compute", "/metadata/versions"])
 def test_head_is_400_from_the_host_without_a_body(
     imds_server: ImdsServer, target: str, headers: tuple[tuple[str, str], ...]
 ) -> None:
@@ -131,8 +130,8 @@ def test_connection_stays_usable_after_head(imds_server: ImdsServer) -> None:
     connection.close()
 
 
-@pytest.mark.parametrize("headers", [(), METADATA, FORWARDED])
-@pytest.mark.parametrize(
+@every("headers", [(), METADATA, FORWARDED])
+@every(
     "target", ["/", "/?api-version=2021-02-01", "/favicon.ico", "/metadat", "/metadatas/instance", "/latest/meta-data/"]
 )
 def test_path_outside_metadata_is_404_from_the_host(
@@ -144,23 +143,23 @@ def test_path_outside_metadata_is_404_from_the_host(
     assert reply.header("Server") == "Microsoft-IIS/10.0"
 
 
-@pytest.mark.parametrize("verb", VERBS)
+@every("verb", VERBS)
 def test_path_outside_metadata_is_404_for_every_verb(imds_server: ImdsServer, verb: str) -> None:
     assert fetch(imds_server, "/", method=verb).told == error("outside-metadata")
 
 
-@pytest.mark.parametrize("path", ["/Metadata", "/METADATA", "/mEtAdAtA"])
+@every("path", ["/Metadata", "/METADATA", "/mEtAdAtA"])
 def test_first_segment_is_taken_in_any_case(imds_server: ImdsServer, path: str) -> None:
     assert fetch(imds_server, f"{path}/instance?api-version=2021-02-01").status == 200
 
 
-@pytest.mark.parametrize("path", ["/metadata", "/metadata/"])
-@pytest.mark.parametrize("query", ["", "&format=text", "&format=json"])
+@every("path", ["/metadata", "/metadata/"])
+@every("query", ["", "&format=text", "&format=json"])
 def test_metadata_itself_is_404_today(imds_server: ImdsServer, path: str, query: str) -> None:
     assert fetch(imds_server, f"{path}?api-version=2021-02-01{query}").told == error("category-unknown")
 
 
-@pytest.mark.parametrize(
+@every(
     "path",
     [
         "/metadata/nothing",
@@ -171,15 +170,15 @@ def test_metadata_itself_is_404_today(imds_server: ImdsServer, path: str, query:
         "/metadata/attested/Document",
     ],
 )
-@pytest.mark.parametrize("headers", [(), METADATA, FORWARDED])
-@pytest.mark.parametrize("query", ["", "?api-version=2021-02-01"])
+@every("headers", [(), METADATA, FORWARDED])
+@every("query", ["", "?api-version=2021-02-01"])
 def test_path_that_is_no_endpoint_is_404_whatever_its_headers(
     imds_server: ImdsServer, path: str, headers: tuple[tuple[str, str], ...], query: str
 ) -> None:
     assert fetch(imds_server, f"{path}{query}", headers=headers).told == error("category-unknown")
 
 
-@pytest.mark.parametrize(
+@every(
     ("method", "target", "headers", "name"),
     [
         ("HEAD", "/", (), "head"),

@@ -11,6 +11,7 @@ import pytest
 
 from pytest_imds import ImdsServer, Vm
 from pytest_imds.tree import Json
+from tests.every import every
 from tests.http.wire import INSTANCE, Wire, error, fetch, request
 
 VERSION = "api-version=2021-02-01"
@@ -71,8 +72,8 @@ def test_parameters_come_in_any_order(imds_server: ImdsServer, imds_vm: Vm) -> N
     assert reply.body.decode() == imds_vm.vm_id
 
 
-@pytest.mark.parametrize("path", ["", "/compute", "/network/interface", "/network/interface/0"])
-@pytest.mark.parametrize("form", ["json", "text"])
+@every("path", ["", "/compute", "/network/interface", "/network/interface/0"])
+@every("form", ["json", "text"])
 def test_trailing_slash_changes_nothing(imds_server: ImdsServer, path: str, form: str) -> None:
     with_slash = fetch(imds_server, f"/metadata/instance{path}/?{VERSION}&format={form}")
     assert with_slash.told == fetch(imds_server, f"/metadata/instance{path}?{VERSION}&format={form}").told
@@ -102,8 +103,8 @@ def test_format_is_taken_in_any_case(imds_server: ImdsServer, form: str) -> None
     assert fetch(imds_server, f"/metadata/instance?{VERSION}&format={form}").body == b"compute/\nnetwork/"
 
 
-@pytest.mark.parametrize("form", ["xml", "yaml", "jsonp", "text%20", ""])
-@pytest.mark.parametrize("path", ["", "/compute/name", "/nothing"])
+@every("form", ["xml", "yaml", "jsonp", "text%20", ""])
+@every("path", ["", "/compute/name", "/nothing"])
 def test_unknown_format_is_400(imds_server: ImdsServer, path: str, form: str) -> None:
     assert fetch(imds_server, f"/metadata/instance{path}?{VERSION}&format={form}").told == error("format-unknown")
 
@@ -124,7 +125,7 @@ def test_empty_leaf_is_200_with_an_empty_body(imds_server: ImdsServer) -> None:
     assert reply.header("Content-Length") == "0"
 
 
-@pytest.mark.parametrize(
+@every(
     "path",
     [
         "/nothing",
@@ -144,7 +145,7 @@ def test_empty_leaf_is_200_with_an_empty_body(imds_server: ImdsServer) -> None:
         "/extended",
     ],
 )
-@pytest.mark.parametrize("form", ["json", "text"])
+@every("form", ["json", "text"])
 def test_place_that_the_document_does_not_have_is_404(imds_server: ImdsServer, path: str, form: str) -> None:
     assert fetch(imds_server, f"/metadata/instance{path}?{VERSION}&format={form}").told == error("element-missing")
 

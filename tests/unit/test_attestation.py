@@ -28,6 +28,7 @@ from pytest_imds import (
 from pytest_imds.trust.setting import AIA_MODES, Setting
 from tests import documents, hosts
 from tests.documents import CHAINS, VERSIONS
+from tests.every import every
 
 DIGESTS: dict[str, str] = data.read("attested")["digest-oid"]["known"]
 
@@ -232,8 +233,8 @@ def test_what_is_no_signature_and_no_reply_is_refused_with_what_is_right(linux: 
         linux.verify(signature)
 
 
-@pytest.mark.parametrize("ask", ["forge", "serve"])
-@pytest.mark.parametrize("name", ["tampered-contents", "", 5, [], ["sha1"], Forgery("own", "", "", "")], ids=repr)
+@every("ask", ["forge", "serve"])
+@every("name", ["tampered-contents", "", 5, [], ["sha1"], Forgery("own", "", "", "")])
 def test_a_forgery_that_there_is_not_is_refused_with_the_list(linux: Attestation, ask: str, name: Any) -> None:
     with pytest.raises(ImdsUsageError, match=rf"unknown forgery (?s:.)*known: {min(FORGERIES)}, ") as caught:
         getattr(linux, ask)(name)
@@ -270,6 +271,6 @@ def test_a_setting_that_there_is_not_is_refused_with_the_list(setting: dict[str,
         ImdsServer(**setting)
 
 
-@pytest.mark.parametrize("version", VERSIONS)
+@every("version", VERSIONS)
 def test_what_is_made_for_an_api_version_verifies_for_it(linux: Attestation, version: str) -> None:
     assert linux.verify(linux.document(api_version=version), api_version=version)

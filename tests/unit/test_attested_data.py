@@ -10,6 +10,7 @@ import pytest
 from pytest_imds import data
 from pytest_imds.trust.forging import ALTERATIONS
 from pytest_imds.trust.setting import AIA_MODES
+from tests.every import every
 
 ATTESTED: dict[str, dict[str, Any]] = data.read("attested")
 FORGERIES: dict[str, dict[str, Any]] = data.read("forgeries")
@@ -70,7 +71,7 @@ def test_a_default_of_the_server_is_a_chain() -> None:
     assert "sha256WithRSAEncryption" in ATTESTED["digest-oid"]["known"]
 
 
-@pytest.mark.parametrize("name", FORGERIES["forgeries"])
+@every("name", FORGERIES["forgeries"])
 def test_a_forgery_has_a_check_a_reason_and_its_outcomes(name: str) -> None:
     row = FORGERIES["forgeries"][name]
 

@@ -8,11 +8,10 @@ from collections.abc import Iterator
 from dataclasses import fields
 from typing import Any
 
-import pytest
-
 from pytest_imds import data
 from pytest_imds.service.replies import PLACE
 from pytest_imds.vm.profiles import Knobs, resolve
+from tests.every import every
 
 FILES = sorted(path.stem for path in data.folder().glob("*.json"))
 EVIDENCE = {"observed", "docs", "swagger", "client", "assumed"}
@@ -73,7 +72,7 @@ def test_a_fact_has_evidence_a_source_and_a_confidence() -> None:
         assert row["source"].strip(), fact
 
 
-@pytest.mark.parametrize("file", FILES)
+@every("file", FILES)
 def test_what_is_assumed_says_so_and_says_what(file: str) -> None:
     for path, row in objects(data.read(file), file):
         assert row.get("evidence") != "assumed" or row.get("assumed") is True, path
@@ -94,13 +93,13 @@ def test_eras_ascend_from_the_first_version_on() -> None:
     assert set(begins) <= set(VERSIONS)
 
 
-@pytest.mark.parametrize("row", data.read("api_versions")["eras"], ids=lambda row: row["newest"])
+@every("row", data.read("api_versions")["eras"])
 def test_an_era_words_its_errors_with_existing_ones(row: dict[str, Any]) -> None:
     assert {row["version_missing"], row["version_unsupported"]} <= ERRORS.keys()
     assert isinstance(row["root_listing"], bool)
 
 
-@pytest.mark.parametrize("path", ENDPOINTS)
+@every("path", ENDPOINTS)
 def test_an_endpoint_has_versions_of_the_service_or_its_own(path: str) -> None:
     row = ENDPOINTS[path]
     own = row.get("versions", [])
@@ -112,7 +111,7 @@ def test_an_endpoint_has_versions_of_the_service_or_its_own(path: str) -> None:
     assert ("version_parameter" in row) == (own == ["2.0"])
 
 
-@pytest.mark.parametrize("path", ENDPOINTS)
+@every("path", ENDPOINTS)
 def test_an_endpoint_has_a_path_verbs_and_errors_that_exist(path: str) -> None:
     row = ENDPOINTS[path]
     # What any endpoint refuses: an error, or one that depends on the service's time.
@@ -139,7 +138,7 @@ def test_public_ranges_are_for_documentation_and_apart() -> None:
     assert len(set(ranges.values())) == len(ranges)
 
 
-@pytest.mark.parametrize("name", [name for name, row in ERRORS.items() if "json" in row["content_type"]])
+@every("name", [name for name, row in ERRORS.items() if "json" in row["content_type"]])
 def test_a_body_is_json_once_its_places_are_filled(name: str) -> None:
     body = ERRORS[name]["body"].replace("{newest_versions}", "[]")
 
@@ -176,7 +175,7 @@ def test_no_renamed_attribute_is_left_over() -> None:
     assert RENAMED.keys() <= {path.rpartition(".")[2] for path in SCHEMA}
 
 
-@pytest.mark.parametrize("name", ERRORS)
+@every("name", ERRORS)
 def test_an_error_is_one_and_has_an_existing_sender(name: str) -> None:
     row = ERRORS[name]
 
@@ -190,7 +189,7 @@ def test_the_page_outside_metadata_has_the_recorded_length() -> None:
     assert len(ERRORS["outside-metadata"]["body"].encode()) == 1245
 
 
-@pytest.mark.parametrize("name", data.read("senders"))
+@every("name", data.read("senders"))
 def test_a_sender_says_what_its_headers_are(name: str) -> None:
     sender = data.read("senders")[name]
     headers = sender["headers"]
@@ -201,12 +200,12 @@ def test_a_sender_says_what_its_headers_are(name: str) -> None:
     assert set(sender.get("fixed", {})) <= set(headers)
 
 
-@pytest.mark.parametrize("name", sorted({row["sender"] for row in ERRORS.values()}))
+@every("name", sorted({row["sender"] for row in ERRORS.values()}))
 def test_who_refuses_for_azure_sends_the_four_headers_that_all_recorded_replies_have(name: str) -> None:
     assert {"Content-Type", "Content-Length", "Date", "Server"} <= set(data.read("senders")[name]["headers"])
 
 
-@pytest.mark.parametrize("name", data.read("profiles")["profiles"])
+@every("name", data.read("profiles")["profiles"])
 def test_a_profile_uses_existing_knobs_with_values_that_they_take(name: str) -> None:
     profile = data.read("profiles")["profiles"][name]
 
@@ -215,7 +214,7 @@ def test_a_profile_uses_existing_knobs_with_values_that_they_take(name: str) -> 
     assert resolve("linux", profile["knobs"]) == resolve(name, {})
 
 
-@pytest.mark.parametrize("name", data.read("sizes")["sizes"])
+@every("name", data.read("sizes")["sizes"])
 def test_a_size_has_all_its_limits(name: str) -> None:
     size = data.read("sizes")["sizes"][name]
 
@@ -231,7 +230,7 @@ def test_a_size_has_all_its_limits(name: str) -> None:
     assert size["max_nics"] >= 1
 
 
-@pytest.mark.parametrize("name", data.read("images")["images"])
+@every("name", data.read("images")["images"])
 def test_an_image_has_its_marketplace_name_and_runs_what_it_promises(name: str) -> None:
     image = data.read("images")["images"][name]
 
@@ -250,7 +249,7 @@ def test_regions_belong_to_one_cloud_each() -> None:
     assert [region for region in regions if not re.fullmatch(r"[a-z]+[0-9]?", region)] == []
 
 
-@pytest.mark.parametrize("file", FILES)
+@every("file", FILES)
 def test_the_readme_of_the_data_names_every_file(file: str) -> None:
     assert f"{file}.json" in (data.folder() / "README.md").read_text(encoding="utf-8")
 

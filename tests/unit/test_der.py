@@ -8,6 +8,7 @@ import pytest
 from asn1crypto import core  # type: ignore[import-untyped]
 
 from pytest_imds.trust import der
+from tests.every import every
 
 # Object identifiers by their bytes: sha256WithRSAEncryption, commonName, one below 2.25 and X.690's own example.
 OIDS = {
@@ -21,7 +22,7 @@ OIDS = {
 }
 
 
-@pytest.mark.parametrize(
+@every(
     ("size", "head"),
     [
         (0, "0400"),
@@ -48,7 +49,7 @@ def test_an_element_has_its_parts_in_order() -> None:
     assert [part.tag for part in der.read(whole)[0].children()] == [der.INTEGER, der.NULL, 0xA0]
 
 
-@pytest.mark.parametrize("value", [0, 1, 127, 128, 255, 256, 32767, 32768, 65537, 2**63, 2**152 - 1])
+@every("value", [0, 1, 127, 128, 255, 256, 32767, 32768, 65537, 2**63, 2**152 - 1])
 def test_an_integer_is_written_as_asn1crypto_writes_it(value: int) -> None:
     assert der.integer(value) == core.Integer(value).dump()
 
@@ -89,7 +90,7 @@ def test_what_follows_an_element_is_given_back() -> None:
     assert (element.tag, element.body, element.whole, rest) == (der.INTEGER, b"\x05", b"\x02\x01\x05", b"rest")
 
 
-@pytest.mark.parametrize(
+@every(
     ("encoded", "problem"),
     [
         ("", "0 bytes"),

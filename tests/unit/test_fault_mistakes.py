@@ -10,6 +10,7 @@ import pytest
 from pytest_imds import Fault, ImdsUsageError
 from pytest_imds.faults.fault import takes
 from pytest_imds.faults.kinds import KINDS
+from tests.every import every
 from tests.faulty import Faulty
 
 # The terms that every fault takes.
@@ -61,7 +62,7 @@ def refused(fault: Fault) -> str:
     return str(told.value)
 
 
-@pytest.mark.parametrize(("term", "wrong", "right"), TERMS, ids=lambda value: repr(value)[:30])
+@every(("term", "wrong", "right"), TERMS)
 def test_a_term_has_a_value_that_it_can_have(term: str, wrong: Any, right: str) -> None:
     told = refused(Fault("server_error", **{term: wrong}))
 
@@ -69,7 +70,7 @@ def test_a_term_has_a_value_that_it_can_have(term: str, wrong: Any, right: str) 
     assert right in told
 
 
-@pytest.mark.parametrize(("fault", "wrong", "right"), OWN, ids=lambda value: repr(value)[:60])
+@every(("fault", "wrong", "right"), OWN)
 def test_a_fault_takes_only_what_it_can_do(fault: Fault, wrong: str, right: str) -> None:
     told = refused(fault)
 
@@ -77,7 +78,7 @@ def test_a_fault_takes_only_what_it_can_do(fault: Fault, wrong: str, right: str)
     assert right in told
 
 
-@pytest.mark.parametrize("name", KINDS)
+@every("name", KINDS)
 def test_a_parameter_that_a_fault_does_not_have_is_refused_with_those_that_it_has(name: str) -> None:
     given: dict[str, Any] = {"flapping": {"up": 1, "down": 1}, "latency": {"seconds": 1}}.get(name, {})
     given |= {"service": "host"} if name == "wrong_service" else {}

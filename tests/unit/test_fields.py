@@ -6,12 +6,11 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
-import pytest
-
 from pytest_imds import Vm, data
 from pytest_imds.vm.network import IpAddressBlock
 from pytest_imds.vm.projection import view
 from pytest_imds.vm.provider import generate, generator
+from tests.every import every
 
 SCHEMA: dict[str, dict[str, Any]] = data.read("schema")
 VERSIONS = [row["version"] for row in data.read("api_versions")["versions"]]
@@ -61,7 +60,7 @@ def objects(node: Any) -> Iterator[dict[str, Any]]:
         yield from objects(child)
 
 
-@pytest.mark.parametrize("path", SCHEMA)
+@every("path", SCHEMA)
 def test_a_field_is_shown_from_its_first_version_to_its_last(path: str) -> None:
     shown_in = [version for version in VERSIONS if found(full_document(version), path)]
 
@@ -69,19 +68,19 @@ def test_a_field_is_shown_from_its_first_version_to_its_last(path: str) -> None:
     assert shown_in == VERSIONS[VERSIONS.index(SCHEMA[path]["since"]) : VERSIONS.index(last) + 1]
 
 
-@pytest.mark.parametrize("path", SCHEMA)
+@every("path", SCHEMA)
 def test_a_field_has_its_json_type_in_every_version(path: str) -> None:
     values = [value for version in VERSIONS for value in found(full_document(version), path)]
 
     assert {type(value) for value in values} == {(PRIMITIVES | STRUCTURES)[SCHEMA[path]["type"]]}
 
 
-@pytest.mark.parametrize("version", VERSIONS)
+@every("version", VERSIONS)
 def test_a_version_shows_nothing_that_the_schema_does_not_have(version: str) -> None:
     assert set(paths(full_document(version))) <= SCHEMA.keys()
 
 
-@pytest.mark.parametrize("version", VERSIONS)
+@every("version", VERSIONS)
 def test_keys_are_in_ascii_order_at_every_level(version: str) -> None:
     for node in objects(full_document(version)):
         assert list(node) == sorted(node, key=lambda key: key.encode("ascii"))
@@ -93,12 +92,12 @@ def test_has_custom_data_is_the_only_primitive_that_is_no_string() -> None:
     assert {path for path, kind in primitives.items() if kind != "string"} == {"extended.compute.hasCustomData"}
 
 
-@pytest.mark.parametrize("version", VERSIONS)
+@every("version", VERSIONS)
 def test_extended_is_left_out_unless_it_is_asked_for(version: str) -> None:
     assert "extended" not in view(full_vm(), version).document()
 
 
-@pytest.mark.parametrize(
+@every(
     ("path", "absent"),
     [
         ("compute.customData", ""),

@@ -14,6 +14,7 @@ import pytest
 from pytest_imds import Fleet, ImdsServer, ImdsUsageError, Vm
 from pytest_imds.vm import profiles
 from pytest_imds.vm.provider import generate, generator
+from tests.every import every
 
 FAKE = generator()
 SEEDS = range(2)
@@ -65,8 +66,8 @@ def values(vms: list[Vm]) -> dict[str, list[Any]]:
     return {path: [row[path] for row in rows] for path in rows[0]}
 
 
-@pytest.mark.parametrize("seed", SEEDS)
-@pytest.mark.parametrize("profile", profiles.names())
+@every("seed", SEEDS)
+@every("profile", profiles.names())
 def test_members_have_their_own_and_share_the_rest(profile: str, seed: int) -> None:
     vms = rich(profile, seed)
     uniform = "/virtualMachineScaleSets/" in vms[0].resource_id
@@ -80,7 +81,7 @@ def test_members_have_their_own_and_share_the_rest(profile: str, seed: int) -> N
             assert different == (len(vms) if is_one_of(path, own) else 1), (path, found)
 
 
-@pytest.mark.parametrize("profile", profiles.names())
+@every("profile", profiles.names())
 def test_what_is_compared_is_there(profile: str) -> None:
     vms = rich(profile, 0)
     paths = values(vms)
@@ -89,7 +90,7 @@ def test_what_is_compared_is_there(profile: str) -> None:
     assert there | (OWN_IDENTITY if vms[0].classic else set()) == OWN | OWN_IDENTITY
 
 
-@pytest.mark.parametrize("profile", profiles.names())
+@every("profile", profiles.names())
 def test_members_are_the_same_every_time_and_in_any_order(profile: str) -> None:
     vms = rich(profile, 1)
 
@@ -98,7 +99,7 @@ def test_members_are_the_same_every_time_and_in_any_order(profile: str) -> None:
     assert generate(FAKE, profile, "another", RICH, 3) != vms[3]
 
 
-@pytest.mark.parametrize("profile", profiles.names())
+@every("profile", profiles.names())
 def test_a_vm_alone_is_the_same_beside_a_fleet(profile: str) -> None:
     alone = generate(generator(), profile, "alone", RICH)
     fleet(profile, "alone", 3, **RICH)
@@ -107,7 +108,7 @@ def test_a_vm_alone_is_the_same_beside_a_fleet(profile: str) -> None:
     assert generate(FAKE, profile, "alone", RICH, None) == alone
 
 
-@pytest.mark.parametrize("profile", profiles.names())
+@every("profile", profiles.names())
 def test_addresses_lie_in_the_subnet_that_members_share(profile: str) -> None:
     for place in range(len(rich(profile, 0)[0].interfaces)):
         interfaces = [vm.interfaces[place].ipv4 for vm in rich(profile, 0)]
@@ -150,9 +151,9 @@ def test_identities_of_a_uniform_set_are_the_sets() -> None:
     assert len({vm.identities[1].object_id for vm in flexible}) == 1
 
 
-@pytest.mark.parametrize("member", [0, 1])
-@pytest.mark.parametrize("profile", ["linux", "scale-set", "scale-set-flex"])
-@pytest.mark.parametrize("knob", ["name", "vm_id", "computer_name"])
+@every("member", [0, 1])
+@every("profile", ["linux", "scale-set", "scale-set-flex"])
+@every("knob", ["name", "vm_id", "computer_name"])
 def test_what_no_two_vms_share_is_refused(profile: str, knob: str, member: int) -> None:
     told = f"^the knob {knob} cannot be 'web-1'\\.\n  right: left out: each VM of a fleet has its own$"
 

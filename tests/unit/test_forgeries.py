@@ -24,6 +24,7 @@ from pytest_imds.trust.forging import ALTERATIONS
 from pytest_imds.vm.model import Vm
 from tests import documents, hosts
 from tests.documents import CHAINS, Opened
+from tests.every import every
 
 NOW = datetime(2026, 3, 4, 12, 5, 6, tzinfo=timezone.utc)
 NONCE = "abcde12345"
@@ -88,12 +89,12 @@ def signed(leaf: x509.Certificate, opened: Opened) -> bool:
     return True
 
 
-@pytest.mark.parametrize("name", ALTERATIONS)
+@every("name", ALTERATIONS)
 def test_one_step_is_done_in_another_way(name: str) -> None:
     assert len(STEPS[name]) == 1
 
 
-@pytest.mark.parametrize(("name", "chain"), list(zip(IN_THE_MESSAGE, cycle(CHAINS), strict=False)))
+@every(("name", "chain"), list(zip(IN_THE_MESSAGE, cycle(CHAINS), strict=False)))
 def test_a_forgery_touches_its_part_of_the_message_alone(name: str, chain: str) -> None:
     good, forged = pair(name, chain)
     differ = {part.name for part in fields(Opened) if getattr(good, part.name) != getattr(forged, part.name)}
@@ -101,7 +102,7 @@ def test_a_forgery_touches_its_part_of_the_message_alone(name: str, chain: str) 
     assert differ == (OF_THE_MESSAGE.get(name) or TOUCHED[STEPS[name][0]])
 
 
-@pytest.mark.parametrize("name", [name for name in IN_THE_MESSAGE if STEPS[name][0] != "message"])
+@every("name", [name for name in IN_THE_MESSAGE if STEPS[name][0] != "message"])
 def test_a_forgery_of_content_or_certificates_is_signed_by_its_certificate(name: str) -> None:
     _, forged = pair(name)
 
@@ -123,8 +124,8 @@ def test_a_signature_over_sha1_is_one(name: str) -> None:
     key.verify(forged.signatures[0], forged.content, PKCS1v15(), SHA1())
 
 
-@pytest.mark.parametrize("chain", CHAINS)
-@pytest.mark.parametrize("name", [name for name, steps in STEPS.items() if steps[0] == "access"])
+@every("chain", CHAINS)
+@every("name", [name for name, steps in STEPS.items() if steps[0] == "access"])
 def test_a_forgery_of_access_changes_where_the_issuer_is_said_to_be_and_nothing_else(name: str, chain: str) -> None:
     good, forged = (opened.leaf for opened in pair(name, chain))
     elsewhere = ExtensionOID.AUTHORITY_INFORMATION_ACCESS
@@ -159,8 +160,8 @@ def test_a_forgery_around_the_message_leaves_the_message_as_it_is(name: str) -> 
     assert AROUND_THE_MESSAGE[name](b64decode(good.signature), of_chain("2024").forge(name, nonce=NONCE))
 
 
-@pytest.mark.parametrize("profile", ["linux", "marketplace", "windows", "custom-image"])
-@pytest.mark.parametrize("cloud", documents.CLOUDS)
+@every("profile", ["linux", "marketplace", "windows", "custom-image"])
+@every("cloud", documents.CLOUDS)
 def test_a_name_is_forged_for_any_cloud_and_keeps_its_region(profile: str, cloud: str) -> None:
     attestation = documents.attestation(profile, cloud=cloud)
     region, domain = documents.vm(profile, cloud=cloud).location, documents.CLOUDS[cloud]
@@ -245,7 +246,7 @@ def test_a_forgery_that_would_be_no_forgery_is_an_error_or_is_refused(name: str,
     assert_fails_for_its_reason(hosts.attestation(vm), name, asked, sent)
 
 
-@pytest.mark.parametrize("name", ["wrong-nonce", "cached-nonce", "default-nonce", "replayed"])
-@pytest.mark.parametrize("nonce", ["1029384756", "20260304-110506", "20260304-180506", None], ids=str)
+@every("name", ["wrong-nonce", "cached-nonce", "default-nonce", "replayed"])
+@every("nonce", ["1029384756", "20260304-110506", "20260304-180506", None])
 def test_a_wrong_nonce_is_never_the_one_that_was_sent(name: str, nonce: str | None) -> None:
     assert_fails_for_its_reason(of_chain("2024"), name, {"nonce": nonce}, {"nonce": nonce})

@@ -8,6 +8,7 @@ import pytest
 
 from pytest_imds import data
 from pytest_imds.head import MAX_HEAD, Head, RefusedError, read_head
+from tests.every import every
 
 LINE = b"GET /metadata HTTP/1.1\r\n"
 
@@ -33,7 +34,7 @@ def test_a_request_line_is_read(line: bytes, method: str, target: str, version: 
     assert read(line + b"\r\n") == Head(method, target, version, {})
 
 
-@pytest.mark.parametrize(
+@every(
     ("lines", "headers"),
     [
         (b"Metadata: true\r\n", {"HTTP_METADATA": "true"}),
@@ -82,7 +83,7 @@ def test_a_body_may_come_in_chunks(line: bytes, chunked: bool) -> None:
     assert read(LINE + line + b"\r\n").chunked is chunked
 
 
-@pytest.mark.parametrize(
+@every(
     "content",
     [
         b"GET\r\n\r\n",

@@ -29,6 +29,7 @@ from pytest_imds.trust.certificate import issuer_and_serial
 from pytest_imds.trust.deliveries import Delivery
 from pytest_imds.trust.document import SignedData, Signer
 from tests import documents
+from tests.every import every
 
 OID = "1.2.840.113549.1.1.11"
 
@@ -71,7 +72,7 @@ TEXTS = {
 }
 
 
-@pytest.mark.parametrize("text", TEXTS, ids=ascii)
+@every("text", TEXTS)
 def test_text_that_is_no_document_is_refused(text: str) -> None:
     with pytest.raises(AttestationError) as caught:
         made().verify(text)
@@ -93,7 +94,7 @@ REPLIES: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("reply", "check"), REPLIES, ids=str)
+@every(("reply", "check"), REPLIES)
 def test_an_object_that_is_no_reply_is_refused(reply: dict[str, Any], check: str) -> None:
     with pytest.raises(AttestationError) as caught:
         made().verify(reply)
@@ -139,7 +140,7 @@ BROKEN: dict[str, Callable[[bytes], bytes]] = {
 }
 
 
-@pytest.mark.parametrize("break_", BROKEN.values(), ids=BROKEN)
+@every("break_", BROKEN.values())
 def test_a_document_with_a_broken_part_is_refused(break_: Callable[[bytes], bytes]) -> None:
     encoded = good()
     broken = break_(encoded)
@@ -234,7 +235,7 @@ CONTENTS = [
 ]
 
 
-@pytest.mark.parametrize("content", CONTENTS, ids=lambda content: repr(content)[:30])
+@every("content", CONTENTS)
 def test_content_that_is_signed_and_yet_none_is_refused(content: bytes) -> None:
     with pytest.raises(AttestationStructureError):
         made().verify(signed_over(content))

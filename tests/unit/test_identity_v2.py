@@ -31,6 +31,7 @@ from pytest_imds.trust.setting import Setting
 from pytest_imds.vm.model import Vm
 from pytest_imds.vm.provider import generate, generator
 from tests import hosts
+from tests.every import every
 
 PLATFORM, CREDENTIAL = "/metadata/identity/getplatformmetadata", "/metadata/identity/issuecredential"
 VERBS = {PLATFORM: "GET", CREDENTIAL: "POST"}
@@ -125,8 +126,8 @@ NEITHER_STEP: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
 ]
 
 
-@pytest.mark.parametrize("path", VERBS)
-@pytest.mark.parametrize(("name", "asked", "knobs"), NEITHER_STEP, ids=str)
+@every("path", VERBS)
+@every(("name", "asked", "knobs"), NEITHER_STEP)
 def test_both_steps_refuse_alike(path: str, name: str, asked: dict[str, Any], knobs: dict[str, Any]) -> None:
     assert told(ask(host(**knobs), path, **asked)) == error(name)
 
@@ -248,7 +249,7 @@ REFUSED: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("said", [{}, *TAKEN, *REFUSED], ids=lambda said: str(said)[:50])
+@every("said", [{}, *TAKEN, *REFUSED])
 def test_a_request_is_the_identitys_and_the_vms_or_is_refused(said: dict[str, Any]) -> None:
     server = host()
     others = {f"attestation_{name}": said[name] for name in said.keys() & {"token"}}
@@ -260,7 +261,7 @@ BODIES = [b"", b"{", b'{"csr":"\xff"}', b"[" * 100_000, b"[]", b'"csr"', b"{}", 
 BODIES += [f'{{"csr":"{text}"}}'.encode() for text in ("", "%", "é", "AAAA", "-----BEGIN CERTIFICATE REQUEST-----")]
 
 
-@pytest.mark.parametrize("sent", BODIES, ids=range(len(BODIES)))
+@every("sent", BODIES)
 def test_a_body_without_a_request_is_refused(sent: bytes) -> None:
     assert told(ask(host(), CREDENTIAL, body=sent)) == error("identity-v2-csr")
 

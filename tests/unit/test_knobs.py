@@ -16,6 +16,7 @@ from pytest_imds.vm.load_balancer import LoadBalancer
 from pytest_imds.vm.profiles import Knobs
 from pytest_imds.vm.projection import view
 from pytest_imds.vm.provider import generate, generator
+from tests.every import every
 
 NEWEST = data.read("api_versions")["versions"][-1]["version"]
 GUID = "11111111-2222-4333-8444-555555555555"
@@ -86,9 +87,7 @@ def at(node: Any, pointer: str) -> Any:
     return node
 
 
-@pytest.mark.parametrize(
-    ("knob", "value", "beside", "pointer", "shown"), EFFECTS, ids=[f"{row[0]}-{row[1]!r}" for row in EFFECTS]
-)
+@every(("knob", "value", "beside", "pointer", "shown"), EFFECTS)
 def test_a_knob_shows_in_the_document(knob: str, value: Any, beside: Any, pointer: str, shown: Any) -> None:
     assert at(view(made(**{knob: value}, **beside), NEWEST).document(), pointer) == shown
 
@@ -190,7 +189,7 @@ def test_every_knob_has_an_effect_that_is_tested() -> None:
     assert {row[0] for row in EFFECTS} | elsewhere == {knob.name for knob in fields(Knobs)}
 
 
-@pytest.mark.parametrize("knob", [knob.name for knob in fields(Knobs)])
+@every("knob", [knob.name for knob in fields(Knobs)])
 def test_every_knob_says_what_it_is(knob: str) -> None:
     (metadata,) = [one.metadata for one in fields(Knobs) if one.name == knob]
 
@@ -198,7 +197,7 @@ def test_every_knob_says_what_it_is(knob: str) -> None:
     assert metadata["accepts"]
 
 
-@pytest.mark.parametrize("image", data.read("images")["images"])
+@every("image", data.read("images")["images"])
 def test_a_vm_has_the_image_it_asks_for(image: str) -> None:
     row = data.read("images")["images"][image]
     security = "ConfidentialVM" if row.get("confidential") else ""
@@ -217,14 +216,14 @@ def test_a_knob_of_a_test_wins_over_the_one_of_the_profile() -> None:
     assert len(generate(FAKE, "multi-nic", 0, {"nics": 1}).interfaces) == 1
 
 
-@pytest.mark.parametrize("profile", profiles.names())
+@every("profile", profiles.names())
 def test_a_scale_set_can_be_asked_of_every_profile(profile: str) -> None:
     vm = generate(FAKE, profile, 0, {"scale_set": "shop"})
 
     assert vm.vm_scale_set_name == "shop"
 
 
-@pytest.mark.parametrize(
+@every(
     ("profile", "knobs", "words"),
     [
         ("linus", {}, ["unknown VM profile 'linus'", "did you mean 'linux'?", "known: classic, confidential"]),
@@ -269,7 +268,7 @@ def test_what_is_not_known_is_refused_and_what_is_known_is_named(profile: str, k
     assert [word for word in words if word not in str(caught.value)] == []
 
 
-@pytest.mark.parametrize(
+@every(
     ("knobs", "words"),
     [
         ({"location": "northcentralus", "zone": 1}, ["northcentralus has no availability zone 1", "its zones: none"]),

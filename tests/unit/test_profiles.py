@@ -11,6 +11,7 @@ from pytest_imds import data
 from pytest_imds.vm import profiles
 from pytest_imds.vm.projection import view
 from pytest_imds.vm.provider import generate, generator
+from tests.every import every
 
 FAKE = generator()
 NEWEST = data.read("api_versions")["versions"][-1]["version"]
@@ -81,16 +82,16 @@ def test_every_profile_makes_a_promise() -> None:
     assert sorted([*PROMISES, *NETWORK_PROMISES, "classic"]) == sorted(profiles.names())
 
 
-@pytest.mark.parametrize("seed", range(5))
-@pytest.mark.parametrize("profile", PROMISES)
+@every("seed", range(5))
+@every("profile", PROMISES)
 def test_a_profile_keeps_its_promise(profile: str, seed: int) -> None:
     compute = shown(profile, seed)["compute"]
 
     assert PROMISES[profile](compute), (profile, compute)
 
 
-@pytest.mark.parametrize("seed", range(5))
-@pytest.mark.parametrize("profile", NETWORK_PROMISES)
+@every("seed", range(5))
+@every("profile", NETWORK_PROMISES)
 def test_a_profile_keeps_its_promise_about_the_network(profile: str, seed: int) -> None:
     interfaces = shown(profile, seed)["network"]["interface"]
 
@@ -102,6 +103,6 @@ def test_a_classic_vm_has_its_network_alone(seed: int) -> None:
     assert list(shown("classic", seed)) == ["network"]
 
 
-@pytest.mark.parametrize("profile", sorted(set(profiles.names()) - {"minimal", "classic"}))
+@every("profile", sorted(set(profiles.names()) - {"minimal", "classic"}))
 def test_the_other_profiles_have_tags_that_a_test_can_look_at(profile: str) -> None:
     assert [tag["name"] for tag in shown(profile, 0)["compute"]["tagsList"]] == ["environment", "owner", "service"]

@@ -22,6 +22,7 @@ from pytest_imds.trust.deliveries import Delivery
 from pytest_imds.vm.load_balancer import REASONS
 from pytest_imds.vm.provider import generate, generator
 from tests import hosts
+from tests.every import every
 from tests.rows import SENDERS, assert_is
 
 ERRORS: dict[str, Any] = data.read("errors")
@@ -210,7 +211,7 @@ def test_every_error_in_the_data_is_reached() -> None:
     assert reached == set(ERRORS) - BELOW_THE_SERVICE
 
 
-@pytest.mark.parametrize("name", SENDERS)
+@every("name", SENDERS)
 def test_a_sender_sends_its_headers(host: Host, name: str) -> None:
     reply = replies.delivery(host, Delivery(lambda: b"body", 500, "text/x", sender=name))
 
@@ -225,7 +226,7 @@ def test_every_sender_in_the_data_sends_something(host: Host) -> None:
     assert {row["sender"] for row in rows} | {Delivery(bytes).sender, entra.sender} == SENDERS.keys()
 
 
-@pytest.mark.parametrize(
+@every(
     "path",
     [
         "/metadata/instance/network/interface/1",
@@ -239,9 +240,8 @@ def test_every_sender_in_the_data_sends_something(host: Host) -> None:
         "/metadata/instance/extended",
         "/metadata/versions/2021-02-01",
     ],
-    ids=lambda path: path[:60],
 )
-@pytest.mark.parametrize("form", ["json", "text"])
+@every("form", ["json", "text"])
 def test_what_the_document_does_not_have_is_404(host: Host, path: str, form: str) -> None:
     reply = handle(replace(GOOD, path=path, query=f"{GOOD.query}&format={form}"), host)
 

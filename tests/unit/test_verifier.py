@@ -21,6 +21,7 @@ from pytest_imds.trust.authority import Authority
 from pytest_imds.trust.setting import AIA_MODES, Setting
 from tests import documents, hosts
 from tests.documents import CHAINS, CLOUDS, SINCE, VERSIONS
+from tests.every import every
 
 # The api-versions at which the members change, and the newest.
 TURNS = sorted({*SINCE.values(), VERSIONS[-1]})
@@ -37,9 +38,9 @@ NONCE = "abcde12345"
 made = cache(documents.attestation)
 
 
-@pytest.mark.parametrize("cloud", CLOUDS)
-@pytest.mark.parametrize("chain", CHAINS)
-@pytest.mark.parametrize("aia", WITH_INTERMEDIATE)
+@every("cloud", CLOUDS)
+@every("chain", CHAINS)
+@every("aia", WITH_INTERMEDIATE)
 def test_every_good_document_is_accepted(cloud: str, chain: str, aia: str) -> None:
     attestation = made(cloud=cloud, chain=chain, aia=aia)
     for version in TURNS:
@@ -49,8 +50,8 @@ def test_every_good_document_is_accepted(cloud: str, chain: str, aia: str) -> No
         assert set(members) == {name for name in SINCE if SINCE[name] <= version}
 
 
-@pytest.mark.parametrize("profile", ["marketplace", "hybrid-benefit", "custom-image", "classic", "edge-zone"])
-@pytest.mark.parametrize("digest_oid", ["sha256", "sha256WithRSAEncryption"])
+@every("profile", ["marketplace", "hybrid-benefit", "custom-image", "classic", "edge-zone"])
+@every("digest_oid", ["sha256", "sha256WithRSAEncryption"])
 def test_documents_of_any_vm_and_either_digest_oid_are_accepted(profile: str, digest_oid: str) -> None:
     attestation = made(profile, digest_oid=digest_oid)
 
@@ -69,7 +70,7 @@ def ways() -> Iterator[tuple[str, str, str, str, str | None]]:
         yield name, chain, aia, cloud, nonce
 
 
-@pytest.mark.parametrize(("name", "chain", "aia", "cloud", "nonce"), list(ways()))
+@every(("name", "chain", "aia", "cloud", "nonce"), list(ways()))
 def test_a_forgery_is_refused_with_the_error_of_its_check(
     name: str, chain: str, aia: str, cloud: str, nonce: str | None
 ) -> None:
@@ -80,8 +81,8 @@ def test_a_forgery_is_refused_with_the_error_of_its_check(
     assert type(caught.value).check == FORGERIES[name].must_check
 
 
-@pytest.mark.parametrize("aia", WITHOUT)
-@pytest.mark.parametrize("chain", CHAINS)
+@every("aia", WITHOUT)
+@every("chain", CHAINS)
 def test_a_mode_without_the_issuer_makes_documents_that_are_refused(aia: str, chain: str) -> None:
     attestation = made(chain=chain, aia=aia)
 
@@ -95,7 +96,7 @@ def test_every_reason_has_an_error_of_its_own_and_every_error_a_forgery() -> Non
     assert all(issubclass(error, AttestationError) and error.__doc__ for error in ERRORS.values())
 
 
-@pytest.mark.parametrize("check", CHECKS)
+@every("check", CHECKS)
 def test_an_error_says_what_was_found_and_what_was_expected_and_survives_pickling(check: str) -> None:
     name = next(name for name, forgery in FORGERIES.items() if forgery.must_check == check)
     with pytest.raises(AttestationError, match=f"^{check}: found (?s:.)+; expected .") as caught:

@@ -15,6 +15,7 @@ from pytest_imds.service.handle import handle
 from pytest_imds.service.message import Request
 from pytest_imds.vm.provider import generate, generator
 from tests import hosts
+from tests.every import every
 
 VERSIONS: list[str] = [row["version"] for row in data.read("api_versions")["versions"]]
 ERAS: list[dict[str, Any]] = data.read("api_versions")["eras"]
@@ -60,7 +61,7 @@ def test_a_service_cannot_be_pinned_to_a_version_that_does_not_exist(newest: str
         versions.check(newest)
 
 
-@pytest.mark.parametrize("version", VERSIONS)
+@every("version", VERSIONS)
 def test_every_version_is_answered_and_nothing_newer_than_the_service(host: Host, version: str) -> None:
     host.newest = version
     position = VERSIONS.index(version)

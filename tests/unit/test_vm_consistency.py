@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from functools import cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address
+from itertools import product
 from typing import Any
 from uuid import UUID
 
@@ -17,6 +18,7 @@ from pytest_imds import ImdsProvider, ImdsUsageError, Vm, data
 from pytest_imds.vm import profiles
 from pytest_imds.vm.projection import view
 from pytest_imds.vm.provider import generate, generator
+from tests.every import every
 
 CLOUDS: dict[str, Any] = data.read("clouds")["clouds"]
 SIZES: dict[str, Any] = data.read("sizes")["sizes"]
@@ -26,10 +28,7 @@ FAKE = generator()
 NEWEST = data.read("api_versions")["versions"][-1]["version"]
 SEEDS = range(3)
 
-pytestmark = [
-    pytest.mark.parametrize("seed", SEEDS),
-    pytest.mark.parametrize("profile", profiles.names()),
-]
+of_every_vm = every(("profile", "seed"), product(profiles.names(), SEEDS))
 
 
 @cache
@@ -37,12 +36,9 @@ def generated(profile: str, seed: int) -> Vm:
     return generate(FAKE, profile, seed, {})
 
 
-@pytest.fixture
-def vm(profile: str, seed: int) -> Vm:
-    return generated(profile, seed)
-
-
-def test_the_resource_id_is_built_from_subscription_group_and_name(vm: Vm) -> None:
+@of_every_vm
+def test_the_resource_id_is_built_from_subscription_group_and_name(profile: str, seed: int) -> None:
+    vm = generated(profile, seed)
     start = f"/subscriptions/{vm.subscription_id}/resourceGroups/{vm.resource_group_name}/providers/Microsoft.Compute"
     name, _, instance = vm.name.rpartition("_")
     uniform = bool(vm.vm_scale_set_name) and not vm.virtual_machine_scale_set.id
@@ -55,7 +51,9 @@ def test_the_resource_id_is_built_from_subscription_group_and_name(vm: Vm) -> No
     assert not uniform or name == vm.vm_scale_set_name
 
 
-def test_a_flexible_scale_set_is_named_by_its_id(vm: Vm) -> None:
+@of_every_vm
+def test_a_flexible_scale_set_is_named_by_its_id(profile: str, seed: int) -> None:
+    vm = generated(profile, seed)
     group = vm.resource_id.rpartition("/virtualMachine")[0]
 
     assert vm.virtual_machine_scale_set.id in (
@@ -64,7 +62,9 @@ def test_a_flexible_scale_set_is_named_by_its_id(vm: Vm) -> None:
     )
 
 
-def test_every_disk_and_image_of_ones_own_is_in_the_vms_resource_group(vm: Vm) -> None:
+@of_every_vm
+def test_every_disk_and_image_of_ones_own_is_in_the_vms_resource_group(profile: str, seed: int) -> None:
+    vm = generated(profile, seed)
     storage = vm.storage_profile
     ids = [storage.os_disk.managed_disk.id, *(disk.managed_disk.id for disk in storage.data_disks)]
     ids += [storage.image_reference.id] if storage.image_reference.id else []
@@ -74,14 +74,18 @@ def test_every_disk_and_image_of_ones_own_is_in_the_vms_resource_group(vm: Vm) -
     assert storage.os_disk.managed_disk.id == f"{group}disks/{storage.os_disk.name}"
 
 
-def test_ids_are_guids(vm: Vm) -> None:
+@of_every_vm
+def test_ids_are_guids(profile: str, seed: int) -> None:
+    vm = generated(profile, seed)
     ids = [vm.vm_id, vm.subscription_id, *([vm.placement_group_id] if vm.placement_group_id else [])]
 
     assert [str(UUID(one)) for one in ids] == ids
     assert len(set(ids)) == len(ids)
 
 
-def test_addresses_lie_in_their_subnets_and_azures_own_are_left_out(vm: Vm) -> None:
+@of_every_vm
+def test_addresses_lie_in_their_subnets_and_azures_own_are_left_out(profile: str, seed: int) -> None:
+    vm = generated(profile, seed)
     for interface in vm.interfaces:
         (subnet,) = interface.ipv4.subnets
         (address,) = interface.ipv4.ip_addresses
@@ -91,27 +95,35 @@ def test_addresses_lie_in_their_subnets_and_azures_own_are_left_out(vm: Vm) -> N
         assert network.is_private
 
 
-def test_interfaces_share_no_subnet_and_no_mac_address(vm: Vm) -> None:
+@of_every_vm
+def test_interfaces_share_no_subnet_and_no_mac_address(profile: str, seed: int) -> None:
+    vm = generated(profile, seed)
     subnets = [subnet.address for interface in vm.interfaces for subnet in interface.ipv4.subnets]
     macs = [interface.mac_address for interface in vm.interfaces]
 
     assert len(set(subnets)) == len(set(macs)) == len(vm.interfaces)
 
 
-def test_mac_addresses_are_microsofts_and_in_twelve_capital_hex_digits(vm: Vm) -> None:
+@of_every_vm
+def test_mac_addresses_are_microsofts_and_in_twelve_capital_hex_digits(profile: str, seed: int) -> None:
+    vm = generated(profile, seed)
     for interface in vm.interfaces:
         assert re.fullmatch(r"[0-9A-F]{12}", interface.mac_address)
         assert interface.mac_address[:6] in NETWORK["mac_prefixes"]
 
 
-def test_ipv6_addresses_are_unique_local_ones(vm: Vm) -> None:
+@of_every_vm
+def test_ipv6_addresses_are_unique_local_ones(profile: str, seed: int) -> None:
+    vm = generated(profile, seed)
     for interface in vm.interfaces:
         for address in interface.ipv6.ip_addresses:
             assert IPv6Address(address.private_ip_address).is_private
             assert address.private_ip_address.startswith("fd")
 
 
-def test_public_keys_are_ssh_rsa_keys_of_2048_bits(vm: Vm) -> None:
+@of_every_vm
+def test_public_keys_are_ssh_rsa_keys_of_2048_bits(profile: str, seed: int) -> None:
+    vm = generated(profile, seed)
     for public_key in vm.public_keys:
         assert public_key.key_data.startswith("ssh-rsa ")
         parsed = load_ssh_public_key(public_key.key_data.encode())
@@ -120,20 +132,26 @@ def test_public_keys_are_ssh_rsa_keys_of_2048_bits(vm: Vm) -> None:
         assert public_key.path == f"/home/{vm.os_profile.admin_username}/.ssh/authorized_keys"
 
 
-def test_either_a_key_or_a_password_signs_in(vm: Vm) -> None:
+@of_every_vm
+def test_either_a_key_or_a_password_signs_in(profile: str, seed: int) -> None:
+    vm = generated(profile, seed)
     switch = vm.os_profile.disable_password_authentication
 
     assert switch is (None if vm.os_type == "Windows" else bool(vm.public_keys))
 
 
-def test_windows_has_no_keys_and_no_switch_for_passwords(vm: Vm) -> None:
+@of_every_vm
+def test_windows_has_no_keys_and_no_switch_for_passwords(profile: str, seed: int) -> None:
+    vm = generated(profile, seed)
     shown: Any = view(vm, NEWEST).document().get("compute")
     if shown and shown["osType"] == "Windows":
         assert shown["publicKeys"] == []
         assert shown["osProfile"]["disablePasswordAuthentication"] == ""
 
 
-def test_the_image_and_the_operating_system_agree(vm: Vm) -> None:
+@of_every_vm
+def test_the_image_and_the_operating_system_agree(profile: str, seed: int) -> None:
+    vm = generated(profile, seed)
     assert vm.storage_profile.os_disk.os_type == vm.os_type
     reference = vm.storage_profile.image_reference
     assert (reference.publisher, reference.offer, reference.sku) == (vm.publisher, vm.offer, vm.sku)
@@ -155,19 +173,25 @@ def offer_of(vm: Vm) -> dict[str, Any]:
     return dict(row)
 
 
-def test_the_licence_fits_the_image(vm: Vm) -> None:
+@of_every_vm
+def test_the_licence_fits_the_image(profile: str, seed: int) -> None:
+    vm = generated(profile, seed)
     if vm.publisher:
         assert vm.license_type in ("", offer_of(vm).get("license_type"))
 
 
-def test_only_an_image_with_a_plan_has_one_and_it_is_named_after_it(vm: Vm) -> None:
+@of_every_vm
+def test_only_an_image_with_a_plan_has_one_and_it_is_named_after_it(profile: str, seed: int) -> None:
+    vm = generated(profile, seed)
     planned = bool(vm.publisher) and offer_of(vm).get("plan", False)
 
     expected = (vm.sku, vm.offer, vm.publisher) if planned else ("", "", "")
     assert (vm.plan.name, vm.plan.product, vm.plan.publisher) == expected
 
 
-def test_security_type_image_and_size_agree(vm: Vm) -> None:
+@of_every_vm
+def test_security_type_image_and_size_agree(profile: str, seed: int) -> None:
+    vm = generated(profile, seed)
     security = vm.security_profile
     assert security.secure_boot_enabled == security.virtual_tpm_enabled == bool(security.security_type)
     assert SIZES[vm.vm_size]["confidential"] == (security.security_type == "ConfidentialVM")
@@ -176,7 +200,9 @@ def test_security_type_image_and_size_agree(vm: Vm) -> None:
     assert needed is None or offer_of(vm)[needed]
 
 
-def test_the_size_exists_and_allows_the_disks_and_the_interfaces(vm: Vm) -> None:
+@of_every_vm
+def test_the_size_exists_and_allows_the_disks_and_the_interfaces(profile: str, seed: int) -> None:
+    vm = generated(profile, seed)
     limits = SIZES[vm.vm_size]
     storage = vm.storage_profile
 
@@ -188,15 +214,19 @@ def test_the_size_exists_and_allows_the_disks_and_the_interfaces(vm: Vm) -> None
         assert storage.os_disk.caching == "ReadOnly"
 
 
-def test_the_luns_of_the_data_disks_count_up(vm: Vm) -> None:
+@of_every_vm
+def test_the_luns_of_the_data_disks_count_up(profile: str, seed: int) -> None:
+    vm = generated(profile, seed)
     assert [disk.lun for disk in vm.storage_profile.data_disks] == list(range(len(vm.storage_profile.data_disks)))
 
 
-def test_the_region_is_the_clouds_and_has_the_zone(vm: Vm) -> None:
+@of_every_vm
+def test_the_region_is_the_clouds_and_has_the_zone(profile: str, seed: int) -> None:
+    vm = generated(profile, seed)
     assert_region_fits(vm)
 
 
-@pytest.mark.parametrize("cloud", CLOUDS)
+@every(("profile", "seed", "cloud"), product(profiles.names(), SEEDS, CLOUDS))
 def test_in_every_cloud_the_region_is_the_clouds_and_has_the_zone(profile: str, seed: int, cloud: str) -> None:
     if profile == "edge-zone" and not any(region.get("edge_zones") for region in CLOUDS[cloud]["regions"].values()):
         with pytest.raises(ImdsUsageError, match=f"no region of {cloud}"):
@@ -217,14 +247,18 @@ def assert_region_fits(vm: Vm) -> None:
     assert place.name in ("", *region.get("edge_zones", []))
 
 
-def test_a_computer_name_is_one_that_the_operating_system_takes(vm: Vm) -> None:
+@of_every_vm
+def test_a_computer_name_is_one_that_the_operating_system_takes(profile: str, seed: int) -> None:
+    vm = generated(profile, seed)
     name = vm.os_profile.computer_name
 
     assert re.fullmatch(r"[a-z][a-z0-9-]*[a-z0-9]", name)
     assert len(name) <= (15 if vm.os_type == "Windows" else 63)
 
 
-def test_an_instances_computer_name_ends_in_six_base_36_digits(vm: Vm) -> None:
+@of_every_vm
+def test_an_instances_computer_name_ends_in_six_base_36_digits(profile: str, seed: int) -> None:
+    vm = generated(profile, seed)
     if vm.vm_scale_set_name:
         name, digits = vm.os_profile.computer_name[:-6], vm.os_profile.computer_name[-6:]
         assert vm.vm_scale_set_name.startswith(name)
@@ -232,13 +266,17 @@ def test_an_instances_computer_name_ends_in_six_base_36_digits(vm: Vm) -> None:
         assert vm.virtual_machine_scale_set.id or int(digits, 36) == int(instance)
 
 
-def test_the_same_seed_gives_the_same_vm(vm: Vm, profile: str, seed: int) -> None:
+@of_every_vm
+def test_the_same_seed_gives_the_same_vm(profile: str, seed: int) -> None:
+    vm = generated(profile, seed)
     generate(FAKE, "windows", "another one in between", {"nics": 2})
 
     assert generate(FAKE, profile, seed, {}) == vm
 
 
-def test_another_seed_gives_another_vm(vm: Vm, profile: str, seed: int) -> None:
+@of_every_vm
+def test_another_seed_gives_another_vm(profile: str, seed: int) -> None:
+    vm = generated(profile, seed)
     other = generated(profile, seed + 1)
 
     assert (other.vm_id, other.subscription_id) != (vm.vm_id, vm.subscription_id)
@@ -252,6 +290,7 @@ def japanese() -> Faker:
     return fake
 
 
+@of_every_vm
 def test_a_faker_of_any_language_makes_vms_in_ascii(profile: str, seed: int) -> None:
     japanese().seed_instance(seed)
 
