@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from shutil import copytree
@@ -62,6 +63,7 @@ class Block:
         return f"{self.document.relative_to(ROOT)}:{self.line}"
 
 
+@cache
 def tokens(document: Path) -> list[Token]:
     return MARKDOWN.parse(document.read_text(encoding="utf-8"))
 
@@ -210,6 +212,7 @@ def links(document: Path) -> Iterator[str]:
                 yield str(target)
 
 
+@cache
 def anchors(document: Path) -> set[str]:
     parsed = tokens(document)
     titles = [after.content for token, after in pairwise(parsed) if token.type == "heading_open"]
