@@ -17,6 +17,8 @@ def every(names: str | tuple[str, ...], rows: Iterable[Any]) -> Callable[[Test],
 
     The rows share the test's fixtures: it is for tests that leave nothing behind in them, and that skip nothing.
     """
+    rows = list(rows)
+    assert not any(isinstance(row, type(pytest.param())) for row in rows), "a row is no pytest.param()"
     of_row = (names,) if isinstance(names, str) else names
     given = [dict(zip(of_row, [row] if isinstance(names, str) else row, strict=True)) for row in rows]
     assert given, "there is no row to check"

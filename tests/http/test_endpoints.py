@@ -13,6 +13,7 @@ from pytest_imds import ImdsServer, ServerFactory, data
 from pytest_imds.host import Host
 from pytest_imds.service import endpoints, gate, versions
 from pytest_imds.service.handle import ANSWERS
+from tests.every import every
 from tests.http.wire import METADATA, Reply, Wire, api_versions, error, fetch, request
 
 ROWS: dict[str, dict[str, Any]] = data.read("endpoints")
@@ -26,7 +27,7 @@ UNANSWERED = {
     "identity/issuecredential": (400, "identity-v2-csr"),
     "scheduledevents": (400, "events-malformed"),
 }
-NO_HEADER = [pytest.param(METADATA, id="header"), pytest.param((), id="no header")]
+NO_HEADER = [METADATA, ()]
 
 
 @pytest.fixture
@@ -71,7 +72,7 @@ def methods(path: str) -> list[str]:
     return list(ROWS[path].get("methods", ["GET"]))
 
 
-@pytest.mark.parametrize("path", ROWS)
+@every("path", ROWS)
 def test_a_good_request_is_answered_by_every_verb_of_the_endpoint(server: ImdsServer, path: str) -> None:
     for method in methods(path):
         reply = fetch(server, target(path), method=method)
@@ -83,13 +84,13 @@ def test_a_good_request_is_answered_by_every_verb_of_the_endpoint(server: ImdsSe
             assert (reply.status, bool(reply.body)) == (200, True), reply
 
 
-@pytest.mark.parametrize("path", ROWS)
+@every("path", ROWS)
 def test_a_verb_that_the_endpoint_does_not_take_is_refused(server: ImdsServer, path: str) -> None:
     for method in (verb for verb in VERBS if verb not in methods(path)):
         assert_is(fetch(server, target(path), method=method), named(path, "method"))
 
 
-@pytest.mark.parametrize("path", ROWS)
+@every("path", ROWS)
 def test_without_the_header_it_is_refused(server: ImdsServer, path: str) -> None:
     for method in methods(path):
         reply = fetch(server, target(path), method=method, headers=())
@@ -97,7 +98,7 @@ def test_without_the_header_it_is_refused(server: ImdsServer, path: str) -> None
         assert reply.status == 400
 
 
-@pytest.mark.parametrize("path", ROWS)
+@every("path", ROWS)
 def test_a_parameter_stands_for_the_header_only_where_the_data_says_so(server: ImdsServer, path: str) -> None:
     stands = ROWS[path].get("header_parameter")
     for name in ("Metadata", ""):
@@ -117,7 +118,7 @@ def test_a_version_needs_no_header_only_where_the_data_says_so(server: ImdsServe
             assert (wire.reply().status == 200) == (version in free), version
 
 
-@pytest.mark.parametrize("path", [path for path in ROWS if "since" in ROWS[path] or "versions" in ROWS[path]])
+@every("path", [path for path in ROWS if "since" in ROWS[path] or "versions" in ROWS[path]])
 def test_it_has_its_versions_and_no_others(server: ImdsServer, path: str) -> None:
     row, method = ROWS[path], methods(path)[0]
     parameter = row.get("version_parameter", "api-version")
@@ -135,13 +136,13 @@ def test_it_has_its_versions_and_no_others(server: ImdsServer, path: str) -> Non
         assert_is(fetch(server, target(path, version=missing), method=method), named(path, "version_missing"))
 
 
-@pytest.mark.parametrize("path", ["versions", "THIM/amd/certification"])
-@pytest.mark.parametrize("query", ["", "api-version=1999-01-01", "format=xml", "api-version="])
+@every("path", ["versions", "THIM/amd/certification"])
+@every("query", ["", "api-version=1999-01-01", "format=xml", "api-version="])
 def test_what_takes_no_version_takes_any(server: ImdsServer, path: str, query: str) -> None:
     assert fetch(server, target(path, extra=query)).status == 200
 
 
-@pytest.mark.parametrize("path", [path for path in ROWS if path])
+@every("path", [path for path in ROWS if path])
 def test_a_path_below_it_is_refused_in_its_words(server: ImdsServer, path: str) -> None:
     below = target(path).replace(path, f"{path}/nothing", 1)
     assert_is(fetch(server, below, method=methods(path)[0]), named(path, "element-missing"))
@@ -155,8 +156,8 @@ def near(path: str) -> list[str]:
     return sorted({*beginnings, *written, f"nothing/{path}", f"{path};x", f"./{path}"} - ROWS.keys())
 
 
-@pytest.mark.parametrize("path", [path for path in ROWS if path])
-@pytest.mark.parametrize("headers", NO_HEADER)
+@every("path", [path for path in ROWS if path])
+@every("headers", NO_HEADER)
 def test_a_path_that_is_no_endpoint_is_404_whatever_else_is_wrong(
     server: ImdsServer, path: str, headers: tuple[tuple[str, str], ...]
 ) -> None:
@@ -167,7 +168,7 @@ def test_a_path_that_is_no_endpoint_is_404_whatever_else_is_wrong(
 
 
 @pytest.mark.parametrize("path", [path for path in ROWS if ROWS[path].get("asked_for")])
-@pytest.mark.parametrize("headers", NO_HEADER)
+@pytest.mark.parametrize("headers", NO_HEADER, ids=["header", "no header"])
 def test_an_endpoint_that_nobody_asked_for_is_no_endpoint(
     imds_server: ImdsServer, path: str, headers: tuple[tuple[str, str], ...]
 ) -> None:
@@ -184,7 +185,7 @@ def later_endpoints() -> dict[str, str]:
 
 
 @pytest.mark.parametrize(("path", "newest"), sorted(later_endpoints().items()))
-@pytest.mark.parametrize("headers", NO_HEADER)
+@pytest.mark.parametrize("headers", NO_HEADER, ids=["header", "no header"])
 def test_a_service_of_an_earlier_time_has_not_what_came_later(
     make_imds_server: ServerFactory, path: str, newest: str, headers: tuple[tuple[str, str], ...]
 ) -> None:
@@ -230,7 +231,7 @@ def test_every_check_of_the_gate_has_a_fault_here_in_its_order() -> None:
     assert [check.__name__ for check in gate.CHECKS] == list(FAULTS)
 
 
-@pytest.mark.parametrize("path", [path for path in ROWS if path])
+@every("path", [path for path in ROWS if path])
 def test_of_two_faults_every_endpoint_tells_the_one_that_is_checked_first(server: ImdsServer, path: str) -> None:
     checks = [check for check in FAULTS if applies(path, check)]
     for earlier, later in combinations(checks, 2):

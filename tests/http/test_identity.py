@@ -12,6 +12,7 @@ from urllib.parse import quote
 import pytest
 
 from pytest_imds import Identity, ImdsServer, ServerFactory, Vm, data
+from tests.every import every
 from tests.http.wire import METADATA, Reply, api_versions, error, fetch
 
 TOKEN = "/metadata/identity/oauth2/token"
@@ -92,7 +93,7 @@ def test_every_api_version_since_2018_is_answered(imds_server: ImdsServer, path:
     assert answers == {version: 200 if version >= "2018-02-01" else 400 for version in answers}
 
 
-@pytest.mark.parametrize(
+@every(
     "resource",
     [
         "https://management.azure.com",
@@ -103,7 +104,7 @@ def test_every_api_version_since_2018_is_answered(imds_server: ImdsServer, path:
         ABSENT,
     ],
 )
-@pytest.mark.parametrize("encoded", [True, False])
+@every("encoded", [True, False])
 def test_resource_is_echoed_as_it_was_asked_for(imds_server: ImdsServer, resource: str, encoded: bool) -> None:
     sent = quote(resource, safe="") if encoded else resource
     assert answered(imds_server, resource=sent)["resource"] == resource
@@ -145,8 +146,8 @@ def test_the_recorded_refusals_have_the_recorded_numbers_of_bytes() -> None:
     assert [len(body) for body in (HEADER_MISSING, NOT_FOUND, SEVERAL)] == [88, 68, 168]
 
 
-@pytest.mark.parametrize("selector", sorted(SELECTORS))
-@pytest.mark.parametrize("value", ["", ABSENT, "%22%0A{path}"])
+@every("selector", sorted(SELECTORS))
+@every("value", ["", ABSENT, "%22%0A{path}"])
 @pytest.mark.imds_vm(user_identities=1)
 def test_an_unknown_or_empty_selector_is_400(imds_server: ImdsServer, selector: str, value: str) -> None:
     assert_refused(ask(imds_server, f"&{selector}={value}"), NOT_FOUND)
@@ -163,8 +164,8 @@ def test_an_id_of_another_kind_is_400(imds_server: ImdsServer, imds_vm: Vm, sele
     assert_refused(ask(imds_server, f"&{selector}={getattr(imds_vm.identities[1], attribute)}"), NOT_FOUND)
 
 
-@pytest.mark.parametrize("pair", list(combinations(sorted(SELECTORS), 2)), ids="-".join)
-@pytest.mark.parametrize("empty", [False, True])
+@every("pair", list(combinations(sorted(SELECTORS), 2)))
+@every("empty", [False, True])
 @pytest.mark.imds_vm(user_identities=1)
 def test_two_selectors_are_400_even_if_they_agree(
     imds_server: ImdsServer, imds_vm: Vm, pair: tuple[str, str], empty: bool
@@ -185,9 +186,9 @@ def test_missing_api_version_is_400(imds_server: ImdsServer, path: str, query: s
     assert_refused(fetch(imds_server, path + query), VERSION_MISSING)
 
 
-@pytest.mark.parametrize("path", [TOKEN, INFO, f"{TOKEN}/nothing"])
-@pytest.mark.parametrize("query", ["", f"?{VERSION}&resource={VAULT}", "?format=xml&a=1&a=2"])
-@pytest.mark.parametrize("headers", [(), (("Metadata", "false"),)])
+@every("path", [TOKEN, INFO, f"{TOKEN}/nothing"])
+@every("query", ["", f"?{VERSION}&resource={VAULT}", "?format=xml&a=1&a=2"])
+@every("headers", [(), (("Metadata", "false"),)])
 def test_missing_metadata_header_is_400(
     imds_server: ImdsServer, path: str, query: str, headers: tuple[tuple[str, str], ...]
 ) -> None:
@@ -275,11 +276,9 @@ def test_paths_beside_and_below_are_404(imds_server: ImdsServer, path: str, name
     assert fetch(imds_server, f"{path}?{VERSION}&resource={VAULT}").told == error(name)
 
 
-@pytest.mark.parametrize(
-    ("method", "path"), [("GET", "getplatformmetadata"), ("POST", "issuecredential"), ("POST", "credential")]
-)
-@pytest.mark.parametrize("headers", [METADATA, ()])
-@pytest.mark.parametrize("query", ["?cred-api-version=2.0", ""])
+@every(("method", "path"), [("GET", "getplatformmetadata"), ("POST", "issuecredential"), ("POST", "credential")])
+@every("headers", [METADATA, ()])
+@every("query", ["?cred-api-version=2.0", ""])
 def test_a_host_has_no_imds_v2_unless_it_is_asked_for(
     imds_server: ImdsServer, method: str, path: str, headers: tuple[tuple[str, str], ...], query: str
 ) -> None:

@@ -53,5 +53,7 @@ def test_a_test_checks_something_and_takes_what_it_is_given() -> None:
 
     with pytest.raises(AssertionError, match="no row"):
         every("number", [])(check)
+    with pytest.raises(AssertionError, match="a row is no"):
+        every("number", [pytest.param(1, id="one")])(check)
     with pytest.raises(AssertionError, match="does not take"):
         every("nmber", [1])(check)
