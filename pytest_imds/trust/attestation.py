@@ -11,7 +11,7 @@ import tempfile
 import weakref
 from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -60,7 +60,7 @@ class Attestation:
         self._setting = setting
         self._authority = authority
         self._address = address
-        self.deliveries = Deliveries(self._issuers)
+        self.deliveries = Deliveries(partial(_issuers, setting, address))
         self._served = ""
 
     @property
@@ -76,7 +76,7 @@ class Attestation:
     @property
     def issuer_hosts(self) -> tuple[str, ...]:
         """The hosts of others that good documents name for issuers' certificates; ``microsoft`` alone has any."""
-        return tuple(data.read("attested")["issuer-certificates"]["hosts"]) if self.aia == MICROSOFT else ()
+        return _issuer_hosts(self._setting)
 
     @property
     def root_pem(self) -> bytes:
@@ -252,15 +252,20 @@ class Attestation:
             raise ImdsUsageError.unknown("api-version of attested documents", version, attested)
         return version
 
-    def _issuers(self) -> list[str]:
-        """Return what the URL of an issuer's certificate begins with in a good document."""
-        return [f"http://{host}" for host in self.issuer_hosts] or [self._address(False)]
-
     def _pem(self) -> tuple[bytes, ...]:
         from pytest_imds.trust.authority import pem
 
         path = self._mint.path(int(self._clock.time()))
         return tuple(pem(self._authority().certificate(path[level:])) for level in range(len(path)))
+
+
+def _issuer_hosts(setting: Setting) -> tuple[str, ...]:
+    return tuple(data.read("attested")["issuer-certificates"]["hosts"]) if setting.aia == MICROSOFT else ()
+
+
+def _issuers(setting: Setting, address: Callable[[bool], str]) -> list[str]:
+    """Return what the URL of an issuer's certificate begins with in a good document."""
+    return [f"http://{host}" for host in _issuer_hosts(setting)] or [address(False)]
 
 
 def _certificates(trust: object) -> list[x509.Certificate]:

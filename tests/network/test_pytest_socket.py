@@ -55,8 +55,8 @@ def ask_below(port):
 def _as_before() -> Iterator[None]:
     """It leaves a connect of its own in the class; and all that stands on it has to be gone by then."""
     real: Any = socket.socket
-    before, looks_up = vars(real).get("connect"), socket.getaddrinfo
-    true = real.connect
+    true, looks_up = real.connect, socket.getaddrinfo  # a hook that an earlier test has left leaves
+    before = vars(real).get("connect")
     yield
     assert (socket.socket, socket.getaddrinfo) == (real, looks_up)
     if before is None and "connect" in vars(real):

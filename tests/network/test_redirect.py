@@ -22,9 +22,11 @@ PATCHED = [(real, "connect"), (real, "connect_ex"), (socket, "getaddrinfo")]
 
 @pytest.fixture(autouse=True)
 def _as_before() -> Iterator[None]:
+    found = [getattr(owner, name) for owner, name in PATCHED]  # which a hook that an earlier test has left leaves
     before = [vars(owner).get(name) for owner, name in PATCHED]
     yield
     assert [vars(owner).get(name) for owner, name in PATCHED] == before
+    assert [getattr(owner, name) for owner, name in PATCHED] == found
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from pytest_imds import ImdsServer
 from tests.plugin.conftest import Run
 
 ASKS = """
+import _socket
 import os
 import socket
 from urllib.request import Request, urlopen
@@ -76,8 +77,8 @@ def test_the_marker_asks_for_it_and_the_nearest_wins(
     pytester: pytest.Pytester, run: Run, marks: str, redirected: bool
 ) -> None:
     pytester.makepyfile(
-        f"import socket, pytest\n{marks}\ndef test_it(request):\n"
-        f"    assert ('connect' in vars(socket.socket)) is {redirected}\n"
+        f"import _socket, socket, pytest\n{marks}\ndef test_it(request):\n"
+        f"    assert (socket.socket.connect is _socket.socket.connect) is not {redirected}\n"
         f"    assert ('imds_redirect' in request.fixturenames) is {redirected}\n"
     )
     run().assert_outcomes(passed=1)
@@ -112,7 +113,7 @@ class TestOther:
         pass
 
     def test_no_redirect(self):
-        assert "connect" not in vars(socket.socket)
+        assert socket.socket.connect is _socket.socket.connect
 """
     )
     run().assert_outcomes(passed=2)
@@ -166,7 +167,7 @@ def test_the_next_has_its_own():
 @pytest.mark.parametrize("ends", ["raise ZeroDivisionError", "pytest.fail('no')", "pytest.skip('no')"])
 def test_however_a_test_ends_nothing_is_left(pytester: pytest.Pytester, run: Run, ends: str) -> None:
     real: Any = socket.socket
-    before = [vars(real).get("connect"), vars(real).get("connect_ex"), socket.getaddrinfo]
+    before = [real.connect, real.connect_ex, socket.getaddrinfo]
     pytester.makepyfile(
         ASKS
         + f"""
@@ -185,7 +186,7 @@ def test_setup(client):
 """
     )
     run()
-    assert [vars(real).get("connect"), vars(real).get("connect_ex"), socket.getaddrinfo] == before
+    assert [real.connect, real.connect_ex, socket.getaddrinfo] == before
 
 
 def test_a_patch_above_the_redirect_that_is_taken_away_later_leaves_nothing(
@@ -200,7 +201,7 @@ def test_it(monkeypatch, imds_redirect, imds_vm):
     assert ask() == imds_vm.name
 
 def test_next():
-    assert "connect" not in vars(socket.socket)
+    assert vars(socket.socket).get("connect", _socket.socket.connect) is _socket.socket.connect
 """
     )
     run().assert_outcomes(passed=2)
