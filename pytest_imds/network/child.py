@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import _socket
-import json
 import os
 import signal
 import subprocess
@@ -56,14 +55,13 @@ class Child(subprocess.Popen[Any]):
         if not sys.platform.startswith("linux"):
             raise ImdsNamespaceError.not_linux(sys.platform)
         self._program, arguments = _command(args, options.pop("shell", False), options.pop("executable", None))
-        listen = [*((host, addresses.known()["port"]) for host in addresses.hosts()), ("127.0.0.1", port)]
+        listen = ",".join([*(f"{host}:{addresses.known()['port']}" for host in addresses.hosts()), f"127.0.0.1:{port}"])
         self._inside, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
         self._inside.settimeout(READY_S)
         self.sockets: list[_socket.socket] = []
         with _hosts(names) as hosts, self._or_nothing():
             with closing(theirs):
-                plan = json.dumps({"listen": listen, "hosts": hosts})
-                started = [sys.executable, "-I", "-S", str(INSIDE), str(theirs.fileno()), plan]
+                started = [sys.executable, "-I", "-S", str(INSIDE), str(theirs.fileno()), listen, hosts]
                 passed = (*options.pop("pass_fds", ()), theirs.fileno())
                 super().__init__([*started, self._program, *arguments], pass_fds=passed, **options)
             self.args = args
@@ -112,8 +110,9 @@ class Child(subprocess.Popen[Any]):
     def _take_over(self) -> None:
         message, ancillary, _, _ = self._inside.recvmsg(MESSAGE_BYTES, _socket.CMSG_SPACE(MESSAGE_BYTES))
         if not ancillary:
-            step, number = json.loads(message) if message else ("starting the interpreter", 0)
-            raise ImdsNamespaceError.refused(step, os.strerror(number) if number else "it has ended", advice())
+            number, _, step = message.decode().partition(" ")
+            reason = os.strerror(int(number)) if number else "it has ended"
+            raise ImdsNamespaceError.refused(step or "starting the interpreter", reason, advice())
         content = ancillary[0][2]
         descriptors = unpack(f"{len(content) // calcsize('i')}i", content)
         self.sockets = [_socket.socket(fileno=one) for one in descriptors]

@@ -1,8 +1,9 @@
 """Makes a network for a program, hands over sockets that listen in it, and becomes that program when it is told to.
 
-``child`` runs this file by itself, in an interpreter without site-packages, so it imports nothing of the package
-and as little as it can: a test waits for it. Arguments: the descriptor of a socket to report to, what to make (JSON),
-the program, and its arguments from the first, its own name, on.
+``child`` runs this file by itself, in an interpreter without site-packages, so it imports nothing of the package and as
+little as it can: a test waits for it. Arguments: the descriptor of a socket to report to; where to listen, such as
+``169.254.169.254:80,127.0.0.1:8080``; the path of a file that takes the place of /etc/hosts, or nothing; the program;
+and its arguments from the first, its own name, on.
 
 A socket stays in the network that it was made in: who is handed one that listens can accept from there, and it takes
 no relay and no privilege.
@@ -10,11 +11,10 @@ no relay and no privilege.
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found]  # signal would bring enum, which takes as long as all the rest
 import _socket
 import ctypes
-import json
 import os
-import signal
 import sys
 from fcntl import ioctl
 from struct import pack
@@ -32,14 +32,15 @@ class StepError(Exception):
     """A step that the system refused: which, and the number of the error."""
 
 
-def main(report_to: str, plan: str, program: str, *arguments: str) -> NoReturn:
-    """Do all of it; what goes wrong is reported, as the step and the number of the error."""
+def main(report_to: str, listen: str, hosts: str, program: str, *arguments: str) -> NoReturn:
+    """Do all of it; what goes wrong is reported, as the number of the error and the step."""
     report = _socket.socket(fileno=int(report_to))
     os.set_inheritable(report.fileno(), False)  # that it closes tells that the program has begun
     try:
-        listening = make(json.loads(plan))
+        listening = make([(host, int(port)) for host, port in (one.split(":") for one in listen.split(","))], hosts)
     except StepError as refused:
-        report.send(json.dumps(refused.args).encode())
+        step, number = refused.args
+        report.send(f"{number} {step}".encode())
         sys.exit(1)
     descriptors = pack(f"{len(listening)}i", *(one.fileno() for one in listening))
     namespace = os.stat("/proc/self/ns/net").st_ino  # noqa: PTH116 - pathlib takes longer to import than all the rest
@@ -47,8 +48,8 @@ def main(report_to: str, plan: str, program: str, *arguments: str) -> NoReturn:
     if not report.recv(1):  # nobody waits for the program any more
         sys.exit(1)
     # The interpreter ignores these two, and what is ignored stays so in the program.
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-    signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+    _signal.signal(_signal.SIGPIPE, _signal.SIG_DFL)
+    _signal.signal(_signal.SIGXFSZ, _signal.SIG_DFL)
     try:
         os.execvpe(program, arguments, environment())  # noqa: S606 - that is its purpose
     except OSError as error:
@@ -56,17 +57,16 @@ def main(report_to: str, plan: str, program: str, *arguments: str) -> NoReturn:
         sys.exit(1)
 
 
-def make(plan: dict[str, object]) -> list[_socket.socket]:
+def make(listen: list[tuple[str, int]], hosts: str = "") -> list[_socket.socket]:
     """Make the network: nothing but a loopback interface, with addresses that are listened on.
 
     Args:
-        plan: ``listen`` with the pairs of address and port, and ``hosts``, the path of a file that takes the place of
-            /etc/hosts, or nothing.
+        listen: addresses and ports.
+        hosts: the path of a file that takes the place of /etc/hosts; empty leaves it as it is.
 
     Raises:
         StepError: the system refuses a step.
     """
-    hosts = str(plan["hosts"])
     user, group = os.getuid(), os.getgid()
     unshare(CLONE_NEWUSER | CLONE_NEWNET | (CLONE_NEWNS if hosts else 0))
     # The program keeps its user. Who may not write these has no right in the new network either.
@@ -76,7 +76,6 @@ def make(plan: dict[str, object]) -> list[_socket.socket]:
         ("gid_map", f"{group} {group} 1"),
     ):
         write(f"/proc/self/{name}", content)
-    listen: list[tuple[str, int]] = plan["listen"]  # type: ignore[assignment]  # JSON
     bring_up({host for host, _ in listen if not host.startswith("127.")})
     if hosts:
         mount("none", "/", MS_REC | MS_PRIVATE)

@@ -21,7 +21,7 @@ TIMEOUT_S = 60
 MAIN = """
 import sys
 from pytest_imds.network import inside
-inside.make({"listen": [], "hosts": ""})
+inside.make([])
 import pytest
 sys.exit(pytest.main(sys.argv[1:]))
 """

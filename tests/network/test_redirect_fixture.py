@@ -50,18 +50,6 @@ def test_names():
     run().assert_outcomes(passed=4)
 
 
-def test_each_worker_reaches_its_own_server(pytester: pytest.Pytester, run_on_workers: Run) -> None:
-    pytester.makepyfile(
-        ASKS
-        + """
-@pytest.mark.parametrize("number", range(8))
-def test_name(imds_redirect, imds_vm, number):
-    assert [ask() for _ in range(3)] == [imds_vm.name] * 3
-"""
-    )
-    run_on_workers().assert_outcomes(passed=8)
-
-
 @pytest.mark.parametrize(
     ("marks", "redirected"),
     [

@@ -61,12 +61,6 @@ def test_nothing_is_left_behind(pytester: pytest.Pytester, run: Run, order: int)
     run(*names[::order]).assert_outcomes(passed=2)
 
 
-def test_nothing_is_left_behind_on_workers(pytester: pytest.Pytester, run_on_workers: Run) -> None:
-    copies = [source.replace("def test_", f"def test_{number}_") for number in range(4) for source in (LEAVES, FINDS)]
-    write(pytester, *copies)
-    run_on_workers().assert_outcomes(passed=8)
-
-
 def test_session_has_one_listening_socket(pytester: pytest.Pytester, run: Run) -> None:
     write(
         pytester,
@@ -307,18 +301,3 @@ def test_pytest_fail_in_a_handler_fails_its_test_and_slows_no_other(pytester: py
     result.assert_outcomes(passed=2, errors=1)
     result.stdout.fnmatch_lines(["*GET /fails:", "*not this request"])
     assert took_s(result)["teardown", "test_next"] < 0.5
-
-
-def test_servers_of_workers_have_ports_of_their_own(pytester: pytest.Pytester, run_on_workers: Run) -> None:
-    write(
-        pytester,
-        """
-    @pytest.mark.parametrize("n", range(6))
-    def test_it(imds_server, pytestconfig, worker_id, n):
-        assert get(imds_server) == (200, imds_server.vm.vm_id)
-        (pytestconfig.rootpath / f"{worker_id}.port").write_text(str(imds_server.port))
-    """,
-    )
-    run_on_workers().assert_outcomes(passed=6)
-    ports = [path.read_text() for path in pytester.path.glob("*.port")]
-    assert len(ports) == len(set(ports)) == 2

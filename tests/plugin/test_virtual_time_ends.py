@@ -84,23 +84,6 @@ def test_an_interrupted_run_leaves_real_time(pytester: pytest.Pytester, run: Run
         assert run().ret == pytest.ExitCode.INTERRUPTED
 
 
-def test_workers_have_virtual_time_test_by_test(pytester: pytest.Pytester, run_on_workers: Run) -> None:
-    write(
-        pytester,
-        WHOSE,
-        """
-    @pytest.mark.parametrize("n", range(6))
-    def test_virtual(imds_clock, n):
-        is_virtual()
-
-    @pytest.mark.parametrize("n", range(6))
-    def test_real(n):
-        is_real()
-    """,
-    )
-    run_on_workers().assert_outcomes(passed=12)
-
-
 def test_a_module_that_is_imported_meanwhile_has_the_time_of_each_test(pytester: pytest.Pytester, run: Run) -> None:
     pytester.makepyfile(late="from time import sleep, monotonic")
     passes(

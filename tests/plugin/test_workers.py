@@ -1,0 +1,55 @@
+"""Workers of pytest-xdist: servers, virtual time and the redirect are each one's own, and nothing is left behind."""
+
+from __future__ import annotations
+
+import textwrap
+
+import pytest
+
+from tests.network.test_redirect_fixture import ASKS
+from tests.plugin import test_isolation as isolation
+from tests.plugin import times
+from tests.plugin.conftest import Run
+
+PORTS = """
+import pytest
+
+@pytest.fixture(autouse=True)
+def port(imds_server, pytestconfig, worker_id):
+    (pytestconfig.rootpath / f"{worker_id}.{imds_server.port}").touch()
+"""
+TIMES = """
+import threading
+import pytest
+
+@pytest.mark.parametrize("n", range(6))
+def test_virtual(imds_clock, n):
+    is_virtual()
+
+@pytest.mark.parametrize("n", range(6))
+def test_real(n):
+    is_real()
+"""
+REDIRECTED = """
+@pytest.mark.parametrize("number", range(8))
+def test_name(imds_redirect, imds_vm, number):
+    assert [ask() for _ in range(3)] == [imds_vm.name] * 3
+"""
+
+
+def test_each_worker_is_by_itself(pytester: pytest.Pytester, run_on_workers: Run) -> None:
+    """In one run: to start workers takes longer than all of their tests."""
+    left = [
+        source.replace("def test_", f"def test_{number}_")
+        for number in range(4)
+        for source in (isolation.LEAVES, isolation.FINDS)
+    ]
+    pytester.makeconftest(PORTS)
+    pytester.makepyfile(
+        test_left="".join(map(textwrap.dedent, [isolation.CLIENT, *left])),
+        test_times=textwrap.dedent(times.WHOSE) + TIMES,
+        test_redirected=ASKS + REDIRECTED,
+    )
+    run_on_workers().assert_outcomes(passed=8 + 12 + 8)
+    ports = {path.name for path in pytester.path.glob("gw*")}
+    assert len(ports) == len({name.split(".")[1] for name in ports}) == 2
