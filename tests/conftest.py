@@ -1,11 +1,9 @@
-"""What every test may use, what none may do, and which ones come first."""
+"""What every test may use, and what none may do."""
 
 from __future__ import annotations
 
 import sys
 from typing import Any
-
-import pytest
 
 pytest_plugins = ["pytester"]
 
@@ -26,9 +24,3 @@ def _refuse(event: str, arguments: tuple[Any, ...]) -> None:
 
 
 sys.addaudithook(_refuse)
-
-
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Build and install first, on one worker: at the end the other would wait, and two would build everything twice."""
-    items.sort(key=lambda item: item.path.parent.name != "packaging")

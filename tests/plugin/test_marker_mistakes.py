@@ -80,15 +80,16 @@ MISTAKES = {
 }
 
 
-@pytest.mark.parametrize(("marker", "message"), MISTAKES.values(), ids=MISTAKES)
-def test_mistake_fails_at_setup_with_what_there_is(
-    pytester: pytest.Pytester, run: Run, marker: str, message: list[str]
-) -> None:
-    path = pytester.makepyfile(f"import pytest\n\n@pytest.mark.{marker}\ndef test_it(): ...")
+def test_mistakes_fail_at_setup_with_what_there_is(pytester: pytest.Pytester, run: Run) -> None:
+    """In one run: to begin one takes longer than its test."""
+    paths = [
+        pytester.makepyfile(**{f"test_{number}": f"import pytest\n\n@pytest.mark.{marker}\ndef test_it(): ..."})
+        for number, (marker, _) in enumerate(MISTAKES.values())
+    ]
     result = run()
-    result.assert_outcomes(errors=1)
-    first, *rest = message
-    result.stdout.fnmatch_lines([f"{path}:3: {first}", *rest], consecutive=True)
+    result.assert_outcomes(errors=len(MISTAKES))
+    for path, (_, (first, *rest)) in zip(paths, MISTAKES.values(), strict=True):
+        result.stdout.fnmatch_lines([f"{path}:3: {first}", *rest], consecutive=True)
     # Where in the plugin it was found out tells the user nothing.
     result.stdout.no_fnmatch_line("*plugin.py*")
 
