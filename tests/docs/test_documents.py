@@ -41,7 +41,7 @@ DOCUMENTS = sorted(
 MARKDOWN = MarkdownIt("commonmark").enable("table")
 TRIVIAL = "def test_a_vm_is_there(imds_vm):\n    assert imds_vm.name\n"
 # Documents have tests in their own order, and Hypothesis would be imported anew in every run.
-OTHER_PLUGINS = ("-p", "no:randomly", "-p", "no:hypothesispytest")
+OTHER_PLUGINS = ("-p", "no:randomly", "-p", "no:hypothesispytest", "-p", "no:socket")
 FRESH_MACHINE = [
     "python3 -m venv .venv && .venv/bin/pip install '.[examples]' && .venv/bin/pytest docs/examples",
     "python3 -m venv .venv && .venv/bin/pip install -e '.[test]' && .venv/bin/pytest -n auto",

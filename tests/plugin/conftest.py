@@ -10,7 +10,7 @@ import pytest
 import pytest_imds.factory  # noqa: F401
 
 # Other people's plugins that each run would import anew, for nothing.
-WITHOUT = ("-p", "no:randomly", "-p", "no:faker", "-p", "no:hypothesispytest")
+WITHOUT = ("-p", "no:randomly", "-p", "no:faker", "-p", "no:hypothesispytest", "-p", "no:socket")
 # To find every plugin that is installed takes an inner run longer than its tests do; that pytest finds ours is tested
 # where it is started as users start it.
 ALONE = "PYTEST_DISABLE_PLUGIN_AUTOLOAD"
