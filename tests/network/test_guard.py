@@ -159,13 +159,6 @@ def test_the_guard_ends_with_the_run(pytester: pytest.Pytester, run: Run) -> Non
     assert [real.connect, real.connect_ex] == before
 
 
-def test_workers_are_guarded(pytester: pytest.Pytester, run_on_workers: Run) -> None:
-    pytester.makepyfile(f"{ASKS}@pytest.mark.parametrize('n', range(4))\ndef test_asks(n):\n    ask()\n")
-    result = run_on_workers("--imds-guard")
-    result.assert_outcomes(failed=4)
-    result.stdout.fnmatch_lines(["*ImdsGuardError: *::test_asks[[]0[]] (call) wanted to connect *"])
-
-
 def test_the_command_to_have_it_again_has_the_guard(pytester: pytest.Pytester, run: Run) -> None:
     pytester.makepyfile(f"{ASKS}def test_it(imds_server):\n    ask()\n")
     run("--imds-guard").stdout.fnmatch_lines(["again: pytest * --imds-seed=0 --imds-guard"])

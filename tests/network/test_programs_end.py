@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import subprocess
 import threading
@@ -34,12 +33,11 @@ def is_there(process_id: int) -> bool:
 
 @pytest.fixture(autouse=True)
 def _nothing_is_left() -> Iterator[None]:
-    gc.collect()
     descriptors, threads = open_descriptors(), threading.active_count()
     yield
-    gc.collect()
-    assert open_descriptors() == descriptors
-    assert threading.active_count() == threads
+    # What others have left may go away meanwhile.
+    assert open_descriptors() - descriptors == set()
+    assert threading.active_count() <= threads
 
 
 def test_a_program_that_runs_is_killed_with_the_server() -> None:

@@ -1,4 +1,4 @@
-"""Workers of pytest-xdist: servers, virtual time and the redirect are each one's own, and nothing is left behind."""
+"""Workers of pytest-xdist: servers, virtual time, the redirect and the guard are each one's own; nothing is left."""
 
 from __future__ import annotations
 
@@ -35,6 +35,14 @@ REDIRECTED = """
 def test_name(imds_redirect, imds_vm, number):
     assert [ask() for _ in range(3)] == [imds_vm.name] * 3
 """
+GUARDED = """
+from pytest_imds import ImdsGuardError
+
+@pytest.mark.parametrize("number", range(4))
+def test_asks(number):
+    with pytest.raises(ImdsGuardError, match=rf"test_guarded.py::test_asks\\[{number}\\] \\(call\\) wanted"):
+        ask()
+"""
 
 
 def test_each_worker_is_by_itself(pytester: pytest.Pytester, run_on_workers: Run) -> None:
@@ -49,7 +57,8 @@ def test_each_worker_is_by_itself(pytester: pytest.Pytester, run_on_workers: Run
         test_left="".join(map(textwrap.dedent, [isolation.CLIENT, *left])),
         test_times=textwrap.dedent(times.WHOSE) + TIMES,
         test_redirected=ASKS + REDIRECTED,
+        test_guarded=ASKS + GUARDED,
     )
-    run_on_workers().assert_outcomes(passed=8 + 12 + 8)
+    run_on_workers("--imds-guard").assert_outcomes(passed=8 + 12 + 8 + 4)
     ports = {path.name for path in pytester.path.glob("gw*")}
     assert len(ports) == len({name.split(".")[1] for name in ports}) == 2
