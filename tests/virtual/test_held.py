@@ -90,7 +90,7 @@ def test_a_blocked_thread_gives_up_when_its_real_time_is_up(
 
     with Stopwatch() as watch:  # the reply that nobody waits for any longer hinders nobody
         time.sleep(70)
-    assert watch.real_s < 1
+    assert watch.real_s < 4  # it would come after 5
 
 
 @pytest.mark.parametrize("get", BLOCKING)
