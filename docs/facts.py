@@ -17,6 +17,7 @@ EVIDENCE = {
     "docs": ("documented", "Microsoft's documentation says it"),
     "swagger": ("documented (API)", "Microsoft's description of the API (swagger) has it"),
     "client": ("relied on by clients", "public clients of the service depend on it"),
+    "tested": ("tested", "it is no fact about Azure: a test of pytest-imds shows it"),
     "assumed": ("assumed", "nothing was found; pytest-imds made a choice"),
 }
 

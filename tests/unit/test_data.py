@@ -14,7 +14,7 @@ from pytest_imds.vm.profiles import Knobs, resolve
 from tests.every import every
 
 FILES = sorted(path.stem for path in data.folder().glob("*.json"))
-EVIDENCE = {"observed", "docs", "swagger", "client", "assumed"}
+EVIDENCE = {"observed", "docs", "swagger", "client", "tested", "assumed"}
 CONFIDENCE = {"high", "medium", "low"}
 PRIMITIVES = {"string", "boolean"}
 
