@@ -33,6 +33,7 @@ ROOMS = (
     "children",
     "outage",
     "problems",
+    "traffic",
     "wsgi",
     "shared",
     "interceptors",
