@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from pytest_httpserver import HTTPServer
@@ -17,6 +18,12 @@ from pytest_imds.outage import Outages
 from pytest_imds.problems import Met, Problem
 from pytest_imds.service import replies
 from pytest_imds.service.handle import handle
+from pytest_imds.traffic.exchange import Exchange
+from pytest_imds.traffic.overhearing import hear, overheard
+from pytest_imds.traffic.record import Record
+
+# Where a request has its entry in the record.
+ENTRY = "imds.entry"
 
 
 class AnsweringServer(HTTPServer):
@@ -31,6 +38,7 @@ class AnsweringServer(HTTPServer):
     DEFAULT_LISTEN_HOST = ADDRESS
 
     def __init__(self, host: Host, seed: str, port: int) -> None:
+        self.record = Record(host.clock)
         super().__init__(ADDRESS, port, threaded=True)
         self._host = host
         self._outages = Outages(host, seed, self.listeners)
@@ -39,6 +47,24 @@ class AnsweringServer(HTTPServer):
     def listeners(self) -> Sequence[Listener]:
         """Return where its connections arrive; nowhere while it does not run."""
         raise NotImplementedError
+
+    @property
+    def requests(self) -> tuple[Exchange, ...]:
+        """The requests that have arrived, in order, each with its reply as far as that has left.
+
+        The last 2,000 are kept, and fewer if they are more than 32 MiB; ``record.dropped`` says how many are not.
+        """
+        return self.record.exchanges()
+
+    @property
+    def log(self) -> list[tuple[Request, Response]]:
+        """The same as pytest-httpserver has it; one whose handler has failed is not there."""
+        logged = [(entry.environ, entry.response) for entry in self.record.entries()]
+        return [(environ["werkzeug.request"], response) for environ, response in logged if response is not None]
+
+    @log.setter
+    def log(self, emptied: list[tuple[Request, Response]]) -> None:
+        self.record.clear()  # pytest-httpserver sets it to begin anew, and for nothing else
 
     def check(self) -> None:
         """Raise all that went wrong inside the server, in one message.
@@ -59,7 +85,7 @@ class AnsweringServer(HTTPServer):
         self.clear_assertions()
         self.clear_handler_errors()
         if idle := self._outages.faults.idle() if judged else []:
-            arrived = [wsgi.asked(request).line for request, _ in self.log]
+            arrived = [exchange.line for exchange in self.requests]
             problems += [never_fired(fault, arrived) for fault in idle]
         return self._met.by(problems)
 
@@ -71,8 +97,12 @@ class AnsweringServer(HTTPServer):
 
     def answer(self, environ: dict[str, Any]) -> Answer:
         """Answer a request: the body, the status line and the headers."""
+        entry = environ[ENTRY] = self.record.arrived(environ)
         with Request(environ) as request:
-            return self._or_error(request, self.application).get_wsgi_response(environ)
+            return overheard(partial(self._made, request), entry, bodiless=request.method == "HEAD")
+
+    def _made(self, request: Request) -> Answer:
+        return self._or_error(request, self.application).get_wsgi_response(request.environ)
 
     def _or_error(self, request: Request, answer: Callable[[Request], Response]) -> Response:
         try:
@@ -88,17 +118,22 @@ class AnsweringServer(HTTPServer):
 
         Releases of pytest-httpserver differ in what theirs takes and returns.
         """
-        wsgi.read_body(request)
+        entry = request.environ[ENTRY]
+        if wsgi.has_body(request):
+            self.record.grown(entry, len(wsgi.read_body(request)))
         if self._outages.faults.planned:
-            response = self._outages.answer(wsgi.asked(request), lambda: self._or_error(request, self.dispatch))
+            dispatch = partial(self._or_error, request, self.dispatch)
+            response = self._outages.answer(wsgi.asked(request), dispatch, entry.hit)
         else:
             response = self.dispatch(request)
-        self.log.append((request, response))
+        entry.response = response
         return response
 
-    def refusal(self, error: str) -> bytes:
-        """Return the bytes that refuse what is no HTTP request."""
-        return wsgi.last_words(replies.error(self._host, error))
+    def refusal(self, error: str, peer: tuple[str, int]) -> bytes:
+        """Return the bytes that refuse what ``peer`` has sent, which is no HTTP request."""
+        sent = wsgi.last_words(replies.error(self._host, error))
+        hear(sent, self.record.arrived({"REMOTE_ADDR": peer[0], "REMOTE_PORT": peer[1]}))
+        return sent
 
     def dispatch(self, request: Request) -> Response:
         """Let what the test has registered answer, then IMDS.

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from datetime import datetime, timezone
 from math import inf
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from pytest_imds.errors import ImdsUsageError
 
 CENTURY_S = 3_155_760_000
 # The beginning of the year 9000: what is valid for years from then on can still be written as a date.
 LATEST_S = 221_845_392_000
+# How many jumps are kept, and how much time between two of them makes them one.
+KEPT_JUMPS = 1000
+ONE_JUMP_S = 0.001
 
 
 class Driver(Protocol):
@@ -33,16 +37,38 @@ class Driver(Protocol):
         """Move the clock on to what is waited for, if nothing but time can bring it."""
 
 
+class Jump(NamedTuple):
+    """Time that has passed at once.
+
+    Attributes:
+        at_s: when, in seconds since the test began.
+        seconds: how much.
+    """
+
+    at_s: float
+    seconds: float
+
+    @property
+    def end_s(self) -> float:
+        """When it was over, in seconds since the test began."""
+        return self.at_s + self.seconds
+
+
 class Clock:
     """Tells the host's time: the machine's, and ahead of it by what was advanced.
 
     Everything the service does by time asks here. With the fixture ``imds_clock`` the functions of the module
     ``time`` tell this time too, and it goes on by itself wherever the code under test would only wait.
+
+    Attributes:
+        began: when it was made, which is when the test began, in seconds since the epoch.
     """
 
     def __init__(self) -> None:
         self._ahead_s = 0.0
         self._driver: Driver | None = None
+        self.began = self.time()
+        self._jumps: deque[Jump] = deque(maxlen=KEPT_JUMPS)
 
     @property
     def now(self) -> datetime:
@@ -83,7 +109,18 @@ class Clock:
 
     def move(self, seconds: float) -> None:
         """Move the time on, whatever else goes on."""
+        at_s = self.time() - self.began
+        if self._jumps and at_s - self._jumps[-1].end_s < ONE_JUMP_S:
+            seconds_before = self._jumps.pop()
+            self._jumps.append(Jump(seconds_before.at_s, at_s + seconds - seconds_before.at_s))
+        else:
+            self._jumps.append(Jump(at_s, seconds))
         self._ahead_s += seconds
+
+    @property
+    def jumps(self) -> tuple[Jump, ...]:
+        """The times that passed at once, by ``advance()`` or because all only waited; those without end are one."""
+        return tuple(self._jumps)
 
     def driven_by(self, driver: Driver | None) -> None:
         """Make the time virtual, or with None the machine's again."""

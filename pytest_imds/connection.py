@@ -128,7 +128,7 @@ class Connection:
         except BaseException as problem:  # noqa: BLE001 - even pytest.fail() belongs to the test, not to this thread
             owner.report(problem, head.line)
             if not self._begun:
-                self._put(_failure())
+                self._put(failure())
             return False
 
     def _wait(self, clock: Clock, due: float, head: Head) -> bool:
@@ -167,6 +167,7 @@ class Connection:
             "SERVER_PORT": str(self._listener.server_port),
             "SERVER_PROTOCOL": head.version,
             "imds.at_once": self.at_once,
+            "imds.head_bytes": head.size,
             **head.headers,
         }
         if head.chunked:
@@ -235,7 +236,7 @@ class Connection:
         self._begun = True
 
     def _refuse(self, owner: Owner, error: str) -> None:
-        self._put(owner.refusal(error))
+        self._put(owner.refusal(error, self._address))
         self._client.shutdown(socket.SHUT_WR)
         self._client.settimeout(DRAIN_S)
         left = DRAIN_BYTES
@@ -244,8 +245,8 @@ class Connection:
             left = left - received if received else 0
 
 
-def _failure() -> bytes:
-    """What a client sees where the code behind the server has failed: the test is told the rest."""
+def failure() -> bytes:
+    """Return what a client sees where the code behind the server has failed: the test is told the rest."""
     body = b"the handler of this request has failed; pytest-imds reports it when the test ends"
     return b"HTTP/1.1 500 Internal Server Error\r\nContent-Type: text/plain\r\nConnection: close\r\n" + (
         b"Content-Length: %d\r\n\r\n%b" % (len(body), body)

@@ -8,7 +8,7 @@ better refuse.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import BinaryIO
 
@@ -30,12 +30,14 @@ class Head:
 
     A header that is repeated has its values joined by commas. One whose name
     has an underscore is left out: it would pass for the one with a hyphen.
+    ``size`` is how many bytes all of it took.
     """
 
     method: str
     target: str
     version: str
     headers: dict[str, str]
+    size: int = field(default=0, compare=False)
 
     @property
     def line(self) -> str:
@@ -94,7 +96,7 @@ def _read_rest(stream: BinaryIO, line: bytes) -> Head:
             headers[name] = f"{headers[name]},{value}" if name in headers else value
     _check_framing(headers)
     method, target, version = request_line.groups()
-    return Head(method.decode("ascii"), target.decode("latin-1"), version.decode("ascii"), headers)
+    return Head(method.decode("ascii"), target.decode("latin-1"), version.decode("ascii"), headers, size)
 
 
 @lru_cache(maxsize=256)

@@ -37,8 +37,8 @@ class Owner(Protocol):
     def answer(self, environ: dict[str, Any]) -> Answer:
         """Answer a request."""
 
-    def refusal(self, error: str) -> bytes:
-        """Return the bytes that refuse what is no HTTP request."""
+    def refusal(self, error: str, peer: tuple[str, int]) -> bytes:
+        """Return the bytes that refuse what ``peer`` has sent, which is no HTTP request."""
 
     def report(self, problem: BaseException, request: str) -> None:
         """Take note of what went wrong while ``request`` was answered; the test fails."""

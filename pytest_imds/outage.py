@@ -37,9 +37,18 @@ class Outages:
         self._watching = ExitStack()
         self.faults = Faults(host.clock, seed, RLock(), self.mind_the_door)
 
-    def answer(self, request: Request, dispatch: Callable[[], Response]) -> Response:
-        """Answer a request as the faults have it; ``dispatch`` would answer it well."""
+    def answer(
+        self, request: Request, dispatch: Callable[[], Response], hit: Callable[[tuple[str, ...]], None]
+    ) -> Response:
+        """Answer a request as the faults have it.
+
+        Args:
+            request: what is asked.
+            dispatch: would answer it well.
+            hit: is told the names of the faults that break it.
+        """
         broken, clock = self.faults.breaking(request), self._host.clock
+        hit(broken.by)
         self.mind_the_door()
         reply = broken.effect.reply(request, self._host) if broken.effect else None
         make = dispatch if reply is None else partial(wsgi.response, reply, clock)

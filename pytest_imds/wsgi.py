@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 _NOWHERE = {"REQUEST_METHOD": "GET", "wsgi.url_scheme": "http", "SERVER_NAME": "127.0.0.1", "SERVER_PORT": "80"}
 
 
+# Where a request has its body when that has been read.
+BODY = "imds.body"
+
+
 class CompleteResponse(Response):
     """A response of the service: body and headers are all there, as they go out."""
 
@@ -35,17 +39,18 @@ def has_body(request: Request) -> bool:
     return "CONTENT_LENGTH" in request.environ or "HTTP_TRANSFER_ENCODING" in request.environ
 
 
-def read_body(request: Request) -> None:
-    """Read the body of a request if it has one.
+def read_body(request: Request) -> bytes:
+    """Read the body of a request, and keep it there.
 
     Raises:
         BadRequest: it breaks off.
     """
-    if has_body(request):
-        try:
-            request.get_data()
-        except OSError as broken:
-            raise BadRequest(f"the body of the request broke off: {broken}") from None
+    try:
+        body: bytes = request.get_data()
+    except OSError as broken:
+        raise BadRequest(f"the body of the request broke off: {broken}") from None
+    request.environ[BODY] = body
+    return body
 
 
 def last_words(reply: message.Reply) -> bytes:
@@ -56,9 +61,13 @@ def last_words(reply: message.Reply) -> bytes:
 
 
 def asked(request: Request) -> message.Request:
-    """Return what a request asks of the service."""
-    environ = request.environ
-    body = request.get_data() if has_body(request) else b""
+    """Return what a request, whose body has been read, asks of the service."""
+    return seen(request.environ)
+
+
+def seen(environ: dict[str, Any], most: int | None = None) -> message.Request:
+    """Return what has arrived, with no more than ``most`` bytes of the body."""
+    body: bytes = environ.get(BODY, b"")[:most]
     path, query = (environ[part].encode("latin-1").decode(errors="replace") for part in ("PATH_INFO", "QUERY_STRING"))
     headers = {_header_name(name): value for name, value in environ.items() if name[:5] == "HTTP_"}
     return message.Request(environ["REQUEST_METHOD"], path, query, headers, body, environ["imds.at_once"])

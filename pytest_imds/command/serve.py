@@ -6,14 +6,14 @@ import signal
 from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import asdict
 from functools import partial
 from queue import Empty, SimpleQueue
 
 from pytest_imds.command import servers
 from pytest_imds.command.output import Output, complain
-from pytest_imds.command.telling import Answered, TellingServer
+from pytest_imds.command.telling import TellingServer
 from pytest_imds.service import endpoints, versions
+from pytest_imds.traffic.exchange import Exchange
 
 # The paths below /metadata that are worth a look, and what each is asked besides the api-version.
 WORTH_A_LOOK = {
@@ -37,11 +37,11 @@ def serve(asked: Namespace, output: Output) -> int:
         ImdsPortError: the port is taken.
     """
 
-    def tell(answered: Answered) -> None:
+    def tell(exchange: Exchange) -> None:
         if asked.json:
-            output.json(asdict(answered))
+            output.json(_as_json(exchange))
         else:
-            output.line(_told(answered, output))
+            output.line(_told(exchange, output))
 
     server = servers.made(partial(TellingServer, tell, complain), asked)
     server.start()
@@ -92,10 +92,19 @@ def _greeting(server: TellingServer, output: Output) -> Iterator[str]:
             yield f"  curl --noproxy '*' -H Metadata:true '{url}'"
 
 
-def _told(answered: Answered, output: Output) -> str:
+def _told(exchange: Exchange, output: Output) -> str:
     """Return a request on one line: verb and target, status, bytes, faults."""
-    request = "no HTTP request" if answered.method is None else f"{answered.method} {answered.target}"
-    good = answered.status is not None and answered.status < 400
-    status = output.painted(str(answered.status or "no reply"), "green" if good else "red")
-    faults = output.painted(f"  {', '.join(answered.faults)}", "magenta") if answered.faults else ""
-    return f"{request}  {status}  {answered.bytes} bytes{faults}"
+    good = exchange.status is not None and exchange.status < 400
+    status = output.painted(str(exchange.status or "no reply"), "green" if good else "red")
+    faults = output.painted(f"  {', '.join(exchange.faults)}", "magenta") if exchange.faults else ""
+    return f"{exchange.line}  {status}  {exchange.bytes_sent} bytes{faults}"
+
+
+def _as_json(exchange: Exchange) -> dict[str, object]:
+    return {
+        "method": exchange.method or None,
+        "target": exchange.target or None,
+        "status": exchange.status,
+        "bytes": exchange.bytes_sent,
+        "faults": exchange.faults,
+    }

@@ -37,8 +37,9 @@ class Fired(NamedTuple):
 
 
 class Broken(NamedTuple):
-    """What happens to a request that is broken: its reply is late, it is another, its bytes leave in another way."""
+    """What breaks a request, and what happens to it: its reply is late, another, or its bytes leave in another way."""
 
+    by: tuple[str, ...] = ()
     late_s: float = 0.0
     effect: Effect | None = None
     writer: Writer | None = None
@@ -62,7 +63,6 @@ class Faults(Kinds):
         self._seed = seed
         self._lock = lock
         self._changed = changed
-        self._began = clock.time()
         self._lines: list[list[Plan]] = []  # the plans of a line come one after another
         self._made: list[Plan] = []
         self._fired: list[Fired] = []
@@ -125,7 +125,7 @@ class Faults(Kinds):
                 late = isinstance(plan.effect, Late)
                 if (late or broken.effect is None) and plan.breaks(request, now):
                     self._note(plan, request.line, now)
-                    broken = _with(broken, plan.effect, plan.random)
+                    broken = _with(broken, plan.name, plan.effect, plan.random)
             if self._chaos is not None and ANYWHERE.match(request):
                 broken = self._at_random(self._chaos, request, broken, now)
         return broken
@@ -196,20 +196,20 @@ class Faults(Kinds):
         return next(shut, None)
 
     def _note(self, plan: Plan, request: str, now: float) -> None:
-        self._fired.append(Fired(plan.name, request, now - self._began))
+        self._fired.append(Fired(plan.name, request, now - self._clock.began))
 
     def _at_random(self, chaos: Chaos, request: Request, broken: Broken, now: float) -> Broken:
         chosen = chaos.chosen(broken=broken.effect is not None)
         if chosen is None:
             return broken
-        self._shown.append(f"{chosen.told} at {now - self._began:.1f} s: {request.line}")
-        return _with(broken, chosen.effect, chaos.random)
+        self._shown.append(f"{chosen.told} at {now - self._clock.began:.1f} s: {request.line}")
+        return _with(broken, f"chaos: {chosen.told}", chosen.effect, chaos.random)
 
 
-def _with(broken: Broken, effect: Effect, random: Random) -> Broken:
-    late_s = broken.late_s + effect.late_s(random)
+def _with(broken: Broken, name: str, effect: Effect, random: Random) -> Broken:
+    by, late_s = (*broken.by, name), broken.late_s + effect.late_s(random)
     if isinstance(effect, Late):
-        return broken._replace(late_s=late_s)
+        return broken._replace(by=by, late_s=late_s)
     # Who asks over a connection that was made before the door was shut is thrown out.
     writer = cut(0, End.RESET) if isinstance(effect, Door) else effect.writer(random)
-    return Broken(late_s, effect, writer)
+    return Broken(by, late_s, effect, writer)

@@ -8,6 +8,9 @@ from datetime import datetime
 
 from pytest_imds.service.message import Request
 
+# How much of a body is kept of each request and each reply.
+KEPT_BODY = 16 * 1024
+
 
 @dataclass(frozen=True)
 class Exchange:
@@ -18,13 +21,14 @@ class Exchange:
         time: when it arrived, in UTC, on the test's clock.
         at_s: the same in seconds since the test began.
         peer: address and port of the client.
+        target: path and query as they came; empty for what is no HTTP request.
         asked: the request as it arrived; a fault may have let the service see another.
         proxied: whether it was sent as clients send to a proxy, with the whole URL in its first line.
-        status: that of the reply; None while, or because, none has left.
+        status: that of the reply; None if none has left.
         reply_headers: those of the reply, with names in lower case.
-        reply: the body of the reply, of which the record keeps the first 16 KiB.
+        reply: the body of the reply, no more than its first 16 KiB.
         bytes_sent: how long that body is.
-        duration_s: how many seconds of the test's clock after its arrival the reply left; None while it has not.
+        duration_s: how many seconds of the test's clock after its arrival the reply left; None if none has.
         faults: the names of the faults that hit it, such as ``gone``.
     """
 
@@ -32,6 +36,7 @@ class Exchange:
     time: datetime
     at_s: float
     peer: tuple[str, int]
+    target: str
     asked: Request
     proxied: bool = False
     status: int | None = None
@@ -53,7 +58,7 @@ class Exchange:
 
     @property
     def query(self) -> Mapping[str, str]:
-        """The query: of a parameter that is repeated, the last; ``asked.pairs`` has all."""
+        """The query; of a parameter that is repeated the last value."""
         return self.asked.parameters
 
     @property
@@ -63,10 +68,10 @@ class Exchange:
 
     @property
     def body(self) -> bytes:
-        """The body of the request, of which the record keeps the first 16 KiB."""
+        """The body of the request, no more than its first 16 KiB."""
         return self.asked.body
 
     @property
     def line(self) -> str:
         """Verb and target, such as ``GET /metadata/instance?api-version=2021-02-01``."""
-        return self.asked.line if self.method else "what is no HTTP request"
+        return f"{self.method} {self.target}" if self.method else "no HTTP request"

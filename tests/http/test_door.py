@@ -46,7 +46,7 @@ class Greeter:
     def answer(self, environ: dict[str, Any]) -> Answer:
         return self.does()
 
-    def refusal(self, error: str) -> bytes:
+    def refusal(self, error: str, peer: tuple[str, int]) -> bytes:
         raise AssertionError(error)
 
     def report(self, problem: BaseException, request: str) -> None:

@@ -249,4 +249,4 @@ def test_no_connection_is_made(faults: Faults, fault: Fault, kind: str) -> None:
 def test_a_late_reply_is_the_service_s_own(faults: Faults) -> None:
     faults.latency(2)
 
-    assert broken(faults, GOOD) == Broken(2.0, None, None)
+    assert broken(faults, GOOD) == Broken(("latency",), 2.0, None, None)
