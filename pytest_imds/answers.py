@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -19,6 +20,7 @@ from pytest_imds.problems import Met, Problem
 from pytest_imds.service import replies
 from pytest_imds.service.handle import handle
 from pytest_imds.traffic.exchange import Exchange
+from pytest_imds.traffic.matching import Wanted, mismatch
 from pytest_imds.traffic.overhearing import hear, overheard
 from pytest_imds.traffic.record import Record
 
@@ -55,6 +57,44 @@ class AnsweringServer(HTTPServer):
         The last 2,000 are kept, and fewer if they are more than 32 MiB; ``record.dropped`` says how many are not.
         """
         return self.record.exchanges()
+
+    def assert_requested(
+        self,
+        path: str,
+        *,
+        times: int | None = None,
+        query: Mapping[str, str | None] | None = None,
+        since: datetime | None = None,
+    ) -> tuple[Exchange, ...]:
+        """Assert that requests have arrived, and return them.
+
+        Args:
+            path: a glob of paths, such as ``/metadata/instance*``; repeated slashes count for nothing.
+            times: how many there have to be; None is one or more.
+            query: parameters that they have, with their values; with None as its value, one that they do not have.
+            since: when the first of them may have arrived, such as ``clock.now`` was at some moment.
+
+        Raises:
+            AssertionError: it is not so many; the message has the nearest requests, and why each is none of them.
+            ImdsUsageError: an argument is no such thing.
+        """
+        __tracebackhide__ = True
+        wanted, exchanges = Wanted(path, query or {}, since), self.requests
+        if wrong := mismatch(wanted, times, exchanges, self.record.dropped):
+            raise AssertionError(wrong)
+        return tuple(exchange for exchange in exchanges if wanted.meets(exchange))
+
+    def assert_not_requested(
+        self, path: str, *, query: Mapping[str, str | None] | None = None, since: datetime | None = None
+    ) -> None:
+        """Assert that no such request has arrived; the arguments are those of ``assert_requested``.
+
+        Raises:
+            AssertionError: one has; or requests are kept no more that may have been.
+            ImdsUsageError: an argument is no such thing.
+        """
+        __tracebackhide__ = True
+        self.assert_requested(path, times=0, query=query, since=since)
 
     @property
     def log(self) -> list[tuple[Request, Response]]:
@@ -120,7 +160,7 @@ class AnsweringServer(HTTPServer):
         """
         entry = request.environ[ENTRY]
         if wsgi.has_body(request):
-            self.record.grown(entry, len(wsgi.read_body(request)))
+            self.record.keeps(entry, len(wsgi.read_body(request)))
         if self._outages.faults.planned:
             dispatch = partial(self._or_error, request, self.dispatch)
             response = self._outages.answer(wsgi.asked(request), dispatch, entry.hit)

@@ -15,6 +15,9 @@ from typing import BinaryIO
 # Request line and headers together; see "head-too-large" in fixtures_data/errors.json.
 MAX_HEAD = 64 * 1024
 
+# A header longer than that is not worth remembering.
+SHORT = 256
+
 TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 REQUEST_LINE = re.compile(rb"(%b) (/[\x21-\x7e\x80-\xff]*) (HTTP/1\.[0-9])\r?\n" % TOKEN)
 HEADER_LINE = re.compile(rb"(%b):[ \t]*([^\x00\r\n]*?)[ \t]*\r?\n" % TOKEN)
@@ -88,10 +91,7 @@ def _read_rest(stream: BinaryIO, line: bytes) -> Head:
         size += len(line)
         if size > MAX_HEAD:
             raise RefusedError("head-too-large")
-        header = HEADER_LINE.fullmatch(line)
-        if header is None:
-            raise RefusedError("malformed")
-        name, value = _wsgi_name(header[1]), header[2].decode("latin-1")
+        name, value = _known(line) if len(line) <= SHORT else _header(line)
         if name is not None:
             headers[name] = f"{headers[name]},{value}" if name in headers else value
     _check_framing(headers)
@@ -99,12 +99,18 @@ def _read_rest(stream: BinaryIO, line: bytes) -> Head:
     return Head(method.decode("ascii"), target.decode("latin-1"), version.decode("ascii"), headers, size)
 
 
-@lru_cache(maxsize=256)
-def _wsgi_name(name: bytes) -> str | None:
-    if b"_" in name:
-        return None
-    upper = name.decode("ascii").upper().replace("-", "_")
-    return upper if upper in ("CONTENT_LENGTH", "CONTENT_TYPE") else f"HTTP_{upper}"
+def _header(line: bytes) -> tuple[str | None, str]:
+    """Return the name of a header, None if it does not count, and its value."""
+    header = HEADER_LINE.fullmatch(line)
+    if header is None:
+        raise RefusedError("malformed")
+    upper = header[1].decode("ascii").upper().replace("-", "_")
+    name = upper if upper in ("CONTENT_LENGTH", "CONTENT_TYPE") else f"HTTP_{upper}"
+    return None if b"_" in header[1] else name, header[2].decode("latin-1")
+
+
+# A client sends the same headers again and again.
+_known = lru_cache(maxsize=256)(_header)
 
 
 def _check_framing(headers: dict[str, str]) -> None:

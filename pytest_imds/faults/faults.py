@@ -36,6 +36,22 @@ class Fired(NamedTuple):
     at_s: float
 
 
+class Window(NamedTuple):
+    """When a fault has broken requests.
+
+    Attributes:
+        fault: how it is written, such as ``gone(window=70)``.
+        begin_s: when it began, in seconds since the test began; None if it never has.
+        end_s: when it was over; None if it is not, or was ended before it began.
+        hits: how many requests it has broken.
+    """
+
+    fault: str
+    begin_s: float | None
+    end_s: float | None
+    hits: int
+
+
 class Broken(NamedTuple):
     """What breaks a request, and what happens to it: its reply is late, another, or its bytes leave in another way."""
 
@@ -103,7 +119,11 @@ class Faults(Kinds):
 
     def clear(self) -> None:
         """End all faults. One that has never fired still fails the test."""
+        now = self._clock.time()
         with self._lock:
+            for line in self._lines:
+                for plan in line:
+                    plan.cleared = now
             self._lines = []
         self._changed()
 
@@ -115,6 +135,12 @@ class Faults(Kinds):
     def chaotic(self) -> tuple[str, ...]:
         """What chance has broken, in order, a line each."""
         return tuple(self._shown)
+
+    def windows(self) -> list[Window]:
+        """Return what a test has planned, and when it broke requests, in the order of the plans."""
+        now, began = self._clock.time(), self._clock.began
+        spans = [(plan, *plan.span(now)) for plan in self._made]
+        return [Window(plan.told, _since(began, begun), _since(began, over), plan.hits) for plan, begun, over in spans]
 
     def breaking(self, request: Request) -> Broken:
         """Return what happens to ``request``, and take note of it."""
@@ -213,3 +239,7 @@ def _with(broken: Broken, name: str, effect: Effect, random: Random) -> Broken:
     # Who asks over a connection that was made before the door was shut is thrown out.
     writer = cut(0, End.RESET) if isinstance(effect, Door) else effect.writer(random)
     return Broken(by, late_s, effect, writer)
+
+
+def _since(began: float, second: float | None) -> float | None:
+    return None if second is None else second - began

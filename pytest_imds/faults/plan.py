@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from math import inf
 from random import Random
 from typing import Any
 
@@ -74,6 +75,7 @@ class Plan:
 
     Attributes:
         hits: how many requests it has broken.
+        cleared: when the test ended it; None if it has not.
     """
 
     def __init__(self, name: str, effect: Effect, terms: Terms, told: str, random: Random) -> None:
@@ -87,11 +89,20 @@ class Plan:
         self._begun: float | None = None
         self._opened: float | None = None
         self._last = 0.0
+        self.cleared: float | None = None
 
     @property
     def ends(self) -> bool:
         """Whether there is an end to it."""
         return self.terms.times is not None or self.terms.window is not None
+
+    def span(self, now: float) -> tuple[float | None, float | None]:
+        """Return when it began to break requests, and when it was over; None is not yet."""
+        if self._opened is None or not self.over(now):
+            return self._opened, self.cleared
+        closed = inf if self.terms.window is None else self._opened + self.terms.window
+        used_up = self._last if self._used_up else inf
+        return self._opened, min(closed, used_up, inf if self.cleared is None else self.cleared)
 
     @property
     def let_through(self) -> bool:

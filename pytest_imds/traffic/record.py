@@ -16,9 +16,10 @@ from pytest_imds.service import message
 from pytest_imds.traffic.exchange import KEPT_BODY, Exchange
 from pytest_imds.traffic.overhearing import Headers
 
-# How many requests are kept, and how many bytes of heads and bodies.
+# How many requests are kept, and how many bytes of heads and bodies that are not small.
 KEPT = 2000
 KEPT_BYTES = 32 * 1024 * 1024
+SMALL = 2048
 
 
 class Entry:
@@ -31,25 +32,23 @@ class Entry:
         environ: the request as WSGI has it; for what is no HTTP request, the address of the client alone.
         response: the reply, if no handler has failed.
         faults: the names of what has hit it.
-        size: how many bytes of heads and bodies it keeps.
+        size: how many bytes of heads and bodies it keeps, small ones aside.
     """
 
-    __slots__ = ("_arrived", "_ended", "_headers", "_record", "_reply", "_sent", "_status", "environ", "faults",
-                 "number", "response", "size")  # fmt: skip
+    response: Response | None = None
+    faults: tuple[str, ...] = ()
+    size = 0
+    _ended: float | None = None
+    _status: int | None = None
+    _headers: Headers = []  # noqa: RUF012 - it is replaced, never changed
+    _sent = 0
 
-    def __init__(self, record: Record, number: int, environ: dict[str, Any], size: int) -> None:
+    def __init__(self, record: Record, number: int, environ: dict[str, Any]) -> None:
         self._record = record
         self._arrived = record.clock.time()
-        self._ended: float | None = None
-        self._status: int | None = None
-        self._headers: Headers = []
         self._reply: list[bytes] = []
-        self._sent = 0
         self.number = number
         self.environ = environ
-        self.response: Response | None = None
-        self.faults: tuple[str, ...] = ()
-        self.size = size
 
     def hit(self, faults: tuple[str, ...]) -> None:
         """Note what has hit it."""
@@ -64,7 +63,7 @@ class Entry:
         """Note what of its body leaves."""
         if self._sent < KEPT_BODY:
             self._reply.append(part)
-            self._record.grown(self, len(part))
+            self._record.keeps(self, len(part))
         self._sent += len(part)
 
     def ends(self) -> None:
@@ -115,21 +114,24 @@ class Record:
 
     def arrived(self, environ: dict[str, Any]) -> Entry:
         """Note that a request has arrived."""
-        size = environ.get("imds.head_bytes", 0)
         with self._lock:
-            entry = Entry(self, self.dropped + len(self._entries) + 1, environ, size)
+            entry = Entry(self, self.dropped + len(self._entries) + 1, environ)
             self._entries.append(entry)
-            self._size += size
-            self._bound()
+            if len(self._entries) > KEPT:
+                self._drop()
+        self.keeps(entry, environ.get("imds.head_bytes", 0))
         return entry
 
-    def grown(self, entry: Entry, size: int) -> None:
-        """Note that an entry has more to keep."""
+    def keeps(self, entry: Entry, size: int) -> None:
+        """Note how much of an entry is kept: a head, or a body; what is small is not worth the work."""
+        if size < SMALL:
+            return
         with self._lock:
             if self._entries and entry.number >= self._entries[0].number:
                 entry.size += size
                 self._size += size
-                self._bound()
+                while self._size > KEPT_BYTES and len(self._entries) > 1:
+                    self._drop()
 
     def entries(self) -> list[Entry]:
         """Return what is kept."""
@@ -146,7 +148,6 @@ class Record:
             self._entries.clear()
             self._size = self.dropped = 0
 
-    def _bound(self) -> None:
-        while len(self._entries) > KEPT or (self._size > KEPT_BYTES and len(self._entries) > 1):
-            self._size -= self._entries.popleft().size
-            self.dropped += 1
+    def _drop(self) -> None:
+        self._size -= self._entries.popleft().size
+        self.dropped += 1
