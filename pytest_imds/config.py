@@ -50,6 +50,8 @@ class Options(NamedTuple):
 AUTHORITY_KEYS = ("rsa", "ec")
 # What chaos is called by workers of xdist, and in the properties of reports.
 CHAOS = "imds_chaos"
+# What the width of the terminal is called by workers of xdist, and what it is where there is none.
+WIDTH, WIDE = "imds_width", 120
 OPTIONS = pytest.StashKey[Options]()
 
 
@@ -133,6 +135,14 @@ def _chaos(config: pytest.Config) -> str | None:
 
         seed = str(randbelow(100_000))
     return seed
+
+
+def width(config: pytest.Config) -> int:
+    """Return how wide the terminal is."""
+    if hasattr(config, "workerinput"):
+        of_all: int = config.workerinput[WIDTH]
+        return of_all
+    return config.get_terminal_writer().fullwidth if config.pluginmanager.has_plugin("terminalreporter") else WIDE
 
 
 def again(item: pytest.Item) -> list[str]:

@@ -8,7 +8,6 @@ assertions that are not there.)
 from __future__ import annotations
 
 import os
-import shlex
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
@@ -52,8 +51,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
-    """Give a worker of xdist the seed of chaos, which may be a new one."""
+    """Give a worker of xdist the seed of chaos, which may be a new one, and the width of the terminal that it lacks."""
     node.workerinput[configuration.CHAOS] = node.config.stash[configuration.OPTIONS].chaos
+    node.workerinput[configuration.WIDTH] = configuration.width(node.config)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -84,30 +84,16 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Say on failure which VM the test had, and how to have it again."""
+    """Say on failure what the servers of the test have seen."""
     report = yield
     servers = item.stash.get(SERVERS, None)
-    if servers is not None and call.when != "teardown":
-        servers.judged = report.passed  # of a test that failed or was skipped, faults prove nothing anyway
-    if report.failed and servers is not None:
-        told = [f"VM: profile {server.vm.profile}, name {server.vm.name}" for server in servers.started]
-        if call.excinfo is not None:
-            told += _hints(call.excinfo.value)
-        told += [f"chaos: {line}" for server in servers.started for line in server.faults.chaotic]
-        told.append(f"again: {shlex.join(configuration.again(item))}")
-        report.sections.append(("IMDS", "\n".join(told)))
-    if call.when == "teardown" and servers is not None:
-        report.user_properties += [
-            (configuration.CHAOS, line) for server in servers.started for line in server.faults.chaotic
-        ]
-        del item.stash[SERVERS]  # pytest keeps every item, and what it holds, to the end of the run
+    if servers is not None:
+        from pytest_imds import failures
+
+        failures.tell(report, item, call, servers)
+        if call.when == "teardown":
+            del item.stash[SERVERS]  # pytest keeps every item, and what it holds, to the end of the run
     return report
-
-
-def _hints(error: BaseException) -> list[str]:
-    from pytest_imds import interceptors
-
-    return [f"hint: {line}" for line in interceptors.hints(error)]
 
 
 @contextmanager

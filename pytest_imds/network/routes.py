@@ -5,6 +5,7 @@ from __future__ import annotations
 from threading import RLock
 from typing import Protocol
 
+from pytest_imds.errors import ImdsGuardError
 from pytest_imds.network.addresses import Address
 
 
@@ -43,6 +44,14 @@ def remove(route: Route) -> None:
 def there_are() -> bool:
     """Return whether there is any route."""
     return bool(_routes)
+
+
+def serves(host: object, port: object) -> bool:
+    """Return whether a connection leads to a server of ours."""
+    try:
+        return led(host, port) is not None
+    except ImdsGuardError:
+        return False
 
 
 def led(host: object, port: object) -> Address | None:

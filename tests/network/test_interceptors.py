@@ -103,7 +103,9 @@ def test_a_failure_says_how_to_let_the_request_pass_and_so_it_passes(
 
     result.assert_outcomes(passed=len(WAYS[library].passes), failed=1)
     hints = [line for line in result.outlines if line.startswith("hint: ")]
-    assert hints == [f"hint: {row['library']} has answered in the place of IMDS. To let it pass: {row['passes']}"]
+    assert hints == [
+        f"hint: {row['library']} has answered in the place of IMDS. To let those to IMDS pass: {row['passes']}"
+    ]
 
 
 def test_vcrpy_lets_pass_what_it_records(pytester: pytest.Pytester, run: Run) -> None:

@@ -21,6 +21,7 @@ ROOMS = (
     "plugin",
     "upkeep",
     "chaotic",
+    "failures",
     "markers",
     "config",
     "factory",
@@ -60,7 +61,7 @@ ROOMS = (
 PURE = ROOMS[ROOMS.index("faults") :]
 IMPURE = {"pytest", "_pytest", "werkzeug", "socket", "socketserver", "threading", "faker", "pytest_httpserver"}
 MAKES_VMS_WITH_FAKER = {"vm.provider", "vm.builder"}
-ASKS_PYTEST = {"plugin", "upkeep", "chaotic", "markers", "config"}
+ASKS_PYTEST = {"plugin", "upkeep", "chaotic", "failures", "markers", "config"}
 MAX_LINES = 300
 EMPTY_NAMES = {"utils", "helpers", "common", "base"}
 
