@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pytest_imds.faults.fault import Fault
     from pytest_imds.faults.faults import Faults, Fired
     from pytest_imds.server import ImdsServer
+    from pytest_imds.traffic.exchange import Exchange
     from pytest_imds.trust.attestation import Attestation
     from pytest_imds.trust.document import Document
     from pytest_imds.trust.errors import (
@@ -87,6 +88,7 @@ __all__ = [
     "Clock",
     "Document",
     "Event",
+    "Exchange",
     "Fault",
     "Faults",
     "Fired",
@@ -136,6 +138,7 @@ _ROOMS = {
     "Clock": "clock",
     "Document": "trust.document",
     "Event": "events.scheduled",
+    "Exchange": "traffic.exchange",
     "FORGERIES": "trust.forgeries",
     "Fault": "faults.fault",
     "Faults": "faults.faults",

@@ -61,9 +61,9 @@ def _lines(
             yield "request", line
         for window in server.faults.windows():
             yield "fault", f"fault: {_told(window)}"
-    if error is not None:
-        yield from (("hint", f"hint: {line}") for line in interceptors.hints(error, test))
-    if servers.started and not any(server.record.entries() for server in servers.started):
+    hints = [] if error is None else list(interceptors.hints(error, test))
+    yield from (("hint", f"hint: {line}") for line in hints)
+    if servers.started and not hints and not any(server.record.entries() for server in servers.started):
         yield "hint", "no request has arrived. What may have kept them:"
         yield from (("hint", f"- {line}") for line in _reasons(servers.started[0], test))
     yield "again", f"again: {shlex.join(configuration.again(item))}"

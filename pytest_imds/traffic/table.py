@@ -55,7 +55,7 @@ def _row(exchange: Exchange) -> dict[str, str]:
         "took s": "-" if exchange.duration_s is None else f"{exchange.duration_s:.3f}",
         REQUEST: shortened(exchange.line),
         "reply": "none" if exchange.status is None else str(exchange.status),
-        "fault": ", ".join([*exchange.faults, *(["came by a proxy"] if exchange.proxied else [])]),
+        "fault": ", ".join([*exchange.faults, *(["via proxy"] if exchange.proxied else [])]),
     }
 
 

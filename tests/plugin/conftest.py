@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-# An inner run forgets the modules that it is the first to import; those of the server shall stay.
-import pytest_imds.factory  # noqa: F401
+# An inner run forgets the modules that it is the first to import; those of the server and its keys shall stay.
+import pytest_imds.failures
+import pytest_imds.trust.authority  # noqa: F401
 
 # Other people's plugins that each run would import anew, for nothing.
 WITHOUT = ("-p", "no:randomly", "-p", "no:faker", "-p", "no:hypothesispytest", "-p", "no:socket")

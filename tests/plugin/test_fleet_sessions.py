@@ -63,10 +63,10 @@ def test_the_report_of_a_failure_names_every_vm_and_the_seed(pytester: pytest.Py
     assert [profile for profile, _ in named] == ["windows", "scale-set", "scale-set"]
     result.stdout.fnmatch_lines(
         [
-            "* IMDS *",
-            *(f"VM: profile {profile}, name {name}" for profile, name in named),
+            "* IMDS traffic *",
+            *(f"VM: profile {profile}, name {name}, seed *" for profile, name in named),
             "again: pytest test_it.py::test_fails --imds-seed=7",
-            "* IMDS *",
+            "* IMDS traffic *",
             "again: pytest test_it.py::test_fails_without_servers --imds-seed=7",
         ],
         consecutive=False,

@@ -181,7 +181,7 @@ def test_failure_tells_the_vm_and_how_to_have_it_again(pytester: pytest.Pytester
     result = run("-rA", "--imds-seed=7")
     result.assert_outcomes(failed=1, passed=1)
     vm, again = told(result)
-    assert vm == "VM: profile windows, name web"
+    assert vm.startswith("VM: profile windows, name web, seed '7:test_it.py::test_fails',")
     assert shlex.split(again) == ["again:", "pytest", "test_it.py::test_fails", "--imds-seed=7"]
 
 
