@@ -19,7 +19,16 @@ OTHERS = "pytest_httpserver|werkzeug|faker|collections|contextlib|datetime|pathl
 nitpick_ignore_regex = [("py:.*", rf"(({OTHERS})\..*|HTTPServerError)")]
 # Inner names that stand in the signatures of public ones.
 nitpick_ignore = [
-    ("py:class", name) for name in ("Json", "pytest_imds.shared.Shared", "Attempts", "When", "Which", "Unpack")
+    ("py:class", name)
+    for name in (
+        "Json",
+        "pytest_imds.shared.Shared",
+        "Attempts",
+        "When",
+        "Which",
+        "Unpack",
+        "pytest_imds.service.message.Request",
+    )
 ]
 
 # Quotation marks in these pages are part of values: "" is what IMDS shows.

@@ -42,7 +42,7 @@ class Window(NamedTuple):
     Attributes:
         fault: how it is written, such as ``gone(window=70)``.
         begin_s: when it began, in seconds since the test began; None if it never has.
-        end_s: when it was over; None if it is not, or was ended before it began.
+        end_s: when it is over, which may be yet to come; None if nobody knows.
         hits: how many requests it has broken.
     """
 
@@ -138,8 +138,8 @@ class Faults(Kinds):
 
     def windows(self) -> list[Window]:
         """Return what a test has planned, and when it broke requests, in the order of the plans."""
-        now, began = self._clock.time(), self._clock.began
-        spans = [(plan, *plan.span(now)) for plan in self._made]
+        began = self._clock.began
+        spans = [(plan, *plan.span) for plan in self._made]
         return [Window(plan.told, _since(began, begun), _since(began, over), plan.hits) for plan, begun, over in spans]
 
     def breaking(self, request: Request) -> Broken:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from math import inf
 from random import Random
 from typing import Any
 
@@ -96,13 +95,18 @@ class Plan:
         """Whether there is an end to it."""
         return self.terms.times is not None or self.terms.window is not None
 
-    def span(self, now: float) -> tuple[float | None, float | None]:
-        """Return when it began to break requests, and when it was over; None is not yet."""
-        if self._opened is None or not self.over(now):
-            return self._opened, self.cleared
-        closed = inf if self.terms.window is None else self._opened + self.terms.window
-        used_up = self._last if self._used_up else inf
-        return self._opened, min(closed, used_up, inf if self.cleared is None else self.cleared)
+    @property
+    def span(self) -> tuple[float | None, float | None]:
+        """When it began to break requests, and when it is over, as far as that is known."""
+        if self._opened is None:
+            return None, self.cleared
+        window = self.terms.window
+        ends = (
+            None if window is None else self._opened + window,
+            self._last if self._used_up else None,
+            self.cleared,
+        )
+        return self._opened, min((end for end in ends if end is not None), default=None)
 
     @property
     def let_through(self) -> bool:

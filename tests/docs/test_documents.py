@@ -34,6 +34,7 @@ from tests import sessions
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
+FAILING = DOCS / "examples_failing"
 DOCUMENTS = sorted(
     [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "fixtures_data" / "README.md"]
     + [page for page in DOCS.rglob("*.md") if "_build" not in page.parts]
@@ -132,6 +133,7 @@ COMMANDS: dict[str, Callable[[str, pytest.Pytester], None]] = {
 
 def run_commands(block: Block, pytester: pytest.Pytester) -> None:
     if block.text.startswith("$ "):
+        copytree(FAILING, pytester.path / FAILING.relative_to(ROOT))
         sessions.run(block.text)
         return
     for command in block.text.splitlines():
@@ -147,9 +149,9 @@ def run_with_configuration(block: Block, pytester: pytest.Pytester) -> None:
 
 
 def check_literalinclude(block: Block, pytester: pytest.Pytester) -> None:
-    """Sphinx includes it, and the tests of docs/examples run it: see that they are the same file."""
+    """Sphinx includes it, and the tests of docs/examples run it, or a session: see that they are the same file."""
     file = (block.document.parent / block.argument).resolve()
-    assert file.parent == DOCS / "examples"
+    assert file.parent in (DOCS / "examples", FAILING)
     assert file.name.startswith("test_")
     source = file.read_text(encoding="utf-8")
     defined = {node.name for node in ast.parse(source).body if hasattr(node, "name")}

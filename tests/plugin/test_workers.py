@@ -43,6 +43,13 @@ def test_asks(number):
     with pytest.raises(ImdsGuardError, match=rf"test_guarded.py::test_asks\\[{number}\\] \\(call\\) wanted"):
         ask()
 """
+FAILING = """
+import pytest
+
+@pytest.mark.imds_fault("gone")
+def test_asks(imds_redirect):
+    ask()
+"""
 
 
 def test_each_worker_is_by_itself(pytester: pytest.Pytester, run_on_workers: Run) -> None:
@@ -58,7 +65,14 @@ def test_each_worker_is_by_itself(pytester: pytest.Pytester, run_on_workers: Run
         test_times=textwrap.dedent(times.WHOSE) + TIMES,
         test_redirected=ASKS + REDIRECTED,
         test_guarded=ASKS + GUARDED,
+        test_failing=ASKS + FAILING,
     )
-    run_on_workers("--imds-guard").assert_outcomes(passed=8 + 12 + 8 + 4)
+    result = run_on_workers("--imds-guard", "--junitxml=report.xml")
+    result.assert_outcomes(passed=8 + 12 + 8 + 4, failed=1)
+    # The worker has no terminal; it is told how wide that of the run is.
+    (row,) = [line for line in result.outlines if line.startswith("1  0.")]
+    assert row.endswith("…    410  gone")
+    assert "again: pytest test_failing.py::test_asks --imds-seed=0 --imds-guard" in result.outlines
+    assert 'name="imds_again"' in (pytester.path / "report.xml").read_text(encoding="utf-8")
     ports = {path.name for path in pytester.path.glob("gw*")}
     assert len(ports) == len({name.split(".")[1] for name in ports}) == 2
