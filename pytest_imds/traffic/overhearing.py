@@ -34,7 +34,7 @@ def overheard(make: Callable[[], Answer], hearer: Hearer, *, bodiless: bool) -> 
     Args:
         make: makes it; if it fails, the connection says so to the client.
         hearer: who is told.
-        bodiless: whether no body leaves, whatever there is.
+        bodiless: whether no body leaves, whatever there is; Werkzeug's replies have none then.
     """
     try:
         answer = make()
@@ -48,7 +48,7 @@ def overheard(make: Callable[[], Answer], hearer: Hearer, *, bodiless: bool) -> 
     if isinstance(body, Scripted):
         return Scripted(body.body, _writer(body.writer, hearer), body.clock), status, headers
     if not isinstance(body, list):
-        return _Parts(body, hearer, int(status[:3]), headers, bodiless), status, headers
+        return _Parts(body, hearer, int(status[:3]), headers), status, headers
     hearer.begins(int(status[:3]), headers)
     if not bodiless:
         for part in body:
@@ -58,20 +58,18 @@ def overheard(make: Callable[[], Answer], hearer: Hearer, *, bodiless: bool) -> 
 
 
 class _Parts:
-    """A body whose parts nobody knows before they are sent: that of a handler of the test."""
+    """A body whose parts nobody knows before they are sent: Werkzeug's, of a handler of the test."""
 
-    def __init__(self, body: Iterable[bytes], hearer: Hearer, status: int, headers: Headers, bodiless: bool) -> None:
+    def __init__(self, body: Iterable[bytes], hearer: Hearer, status: int, headers: Headers) -> None:
         self._body = body
         self._hearer = hearer
         self._status = status
         self._headers = headers
-        self._bodiless = bodiless
 
     def __iter__(self) -> Iterator[bytes]:
         self._hearer.begins(self._status, self._headers)
         for part in self._body:
-            if not self._bodiless:
-                self._hearer.sends(part)
+            self._hearer.sends(part)
             yield part
         self._hearer.ends()
 

@@ -124,6 +124,12 @@ def test_a_client_that_has_its_answer_finds_it_in_the_record(imds_server: ImdsSe
             assert (imds_server.requests[-1].number, imds_server.requests[-1].status) == (number, 200)
 
 
+def test_a_reply_that_takes_its_time_has_left_with_its_last_byte(imds_server: ImdsServer, imds_clock: Clock) -> None:
+    imds_server.faults.dribble(chunks=3, over=4)
+    assert fetch(imds_server, INSTANCE).status == 200
+    assert only(imds_server).duration_s == pytest.approx(4, abs=1)
+
+
 def test_what_is_sent_for_a_blackhole_is_nothing(imds_server: ImdsServer) -> None:
     imds_server.faults.blackhole()
     with Wire(imds_server) as wire:
@@ -203,6 +209,16 @@ def test_a_client_in_a_loop_leaves_its_last_requests(imds_server: ImdsServer) ->
     assert [one.query["n"] for one in imds_server.requests] == ["7", "8", "9", "10", "11"]
     assert imds_server.record.dropped == 7
     assert len(imds_server.log) == 5
+
+
+@pytest.mark.usefixtures("small")
+def test_none_is_missing_of_a_record_that_was_cleared(imds_server: ImdsServer) -> None:
+    for _ in range(7):
+        fetch(imds_server, INSTANCE)
+    imds_server.clear_log()
+    fetch(imds_server, INSTANCE)
+    assert imds_server.record.dropped == 0
+    imds_server.assert_requested("*", times=1)
 
 
 @pytest.mark.usefixtures("small")

@@ -176,7 +176,7 @@ def test_without_a_request_it_says_what_may_have_kept_them(
             assert False
         """,
     )
-    result = run()
+    result = run("--imds-guard")
     result.assert_outcomes(failed=5)
     told = [" ".join(line.strip() for line in section(result, number)) for number in range(5)]
 

@@ -88,6 +88,13 @@ def test_the_nearest_are_shown_in_order_and_no_more_than_a_few() -> None:
     assert "nearest of 11 requests:" in wrong
 
 
+def test_what_meets_more_conditions_is_nearer_than_what_looks_alike() -> None:
+    alike = [exchange(number, "/metadata/instance/comput?format=json") for number in range(1, 1 + SHOWN)]
+    near = exchange(99, "/metadata/identity/info?format=text")
+    wrong = mismatch(Wanted("/metadata/instance/compute", {"format": "text"}), None, [*alike, near], 0)
+    assert "#99 " in str(wrong)
+
+
 def test_one_too_many_is_shown_as_one() -> None:
     wrong = mismatch(Wanted("/metadata/instance"), 0, [exchange(7, status=None)], 0)
     assert wrong is not None
