@@ -45,7 +45,7 @@ def _section(item: pytest.Item, servers: ServerFactory, error: BaseException | N
     width = configuration.width(item.config)
     lines: list[str] = []
     for kind, line in _lines(item, servers, error, width, bodies=item.config.get_verbosity() > 0):
-        whole = kind in ("again", "request")  # one is to be copied, the other is as wide as it may be
+        whole = kind in ("again", "seed", "request")  # two are to be copied, the other is as wide as it may be
         lines += [line] if whole else wrap(line, width, subsequent_indent="  ", break_on_hyphens=False)
     return "\n".join(lines)
 
@@ -56,7 +56,8 @@ def _lines(
     test = getattr(item, "obj", None)
     for server in servers.started:
         vm = server.vm
-        yield "vm", f"VM: profile {vm.profile}, name {vm.name}, seed {vm.seed!r}, at {server.url}"
+        yield "vm", f"VM: profile {vm.profile}, name {vm.name}, at {server.url}"
+        yield "seed", f"seed: {vm.seed!r}"
         for line in table(server.requests, server.record.dropped, width, bodies=bodies):
             yield "request", line
         for window in server.faults.windows():

@@ -64,7 +64,7 @@ def test_the_report_of_a_failure_names_every_vm_and_the_seed(pytester: pytest.Py
     result.stdout.fnmatch_lines(
         [
             "* IMDS traffic *",
-            *(f"VM: profile {profile}, name {name}, seed *" for profile, name in named),
+            *(f"VM: profile {profile}, name {name}, at http://127.0.0.1:*" for profile, name in named),
             "again: pytest test_it.py::test_fails --imds-seed=7",
             "* IMDS traffic *",
             "again: pytest test_it.py::test_fails_without_servers --imds-seed=7",

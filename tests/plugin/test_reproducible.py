@@ -163,7 +163,7 @@ def test_profile_of_the_ini_file_is_for_tests_that_name_none(pytester: pytest.Py
 
 def told(result: pytest.RunResult) -> list[str]:
     """Return what a report says about VMs."""
-    return [line for line in result.outlines if line.startswith(("VM: ", "again: "))]
+    return [line for line in result.outlines if line.startswith(("VM: ", "seed: ", "again: "))]
 
 
 def test_failure_tells_the_vm_and_how_to_have_it_again(pytester: pytest.Pytester, run: Run) -> None:
@@ -180,8 +180,9 @@ def test_failure_tells_the_vm_and_how_to_have_it_again(pytester: pytest.Pytester
     )
     result = run("-rA", "--imds-seed=7")
     result.assert_outcomes(failed=1, passed=1)
-    vm, again = told(result)
-    assert vm.startswith("VM: profile windows, name web, seed '7:test_it.py::test_fails',")
+    vm, seed, again = told(result)
+    assert vm.startswith("VM: profile windows, name web, at http://127.0.0.1:")
+    assert seed == "seed: '7:test_it.py::test_fails'"
     assert shlex.split(again) == ["again:", "pytest", "test_it.py::test_fails", "--imds-seed=7"]
 
 
@@ -216,14 +217,14 @@ def test_failure_of_a_fixture_tells_the_vm(pytester: pytest.Pytester, run: Run, 
     )
     result = run()
     result.assert_outcomes(errors=1, passed=int(part == "teardown"))
-    assert len(told(result)) == 2
+    assert len(told(result)) == 3
 
 
 def test_failure_inside_the_server_tells_the_vm(pytester: pytest.Pytester, run: Run) -> None:
     pytester.makepyfile("def test_it(imds_server): imds_server.add_assertion('wrong')")
     result = run()
     result.assert_outcomes(passed=1, errors=1)
-    assert len(told(result)) == 2
+    assert len(told(result)) == 3
 
 
 def test_command_that_is_told_gives_the_same_vm(pytester: pytest.Pytester, run: Run) -> None:
