@@ -45,6 +45,7 @@ class Options(NamedTuple):
     rate_limit: bool
     guard: bool
     chaos: str | None
+    report: str | None
 
 
 AUTHORITY_KEYS = ("rsa", "ec")
@@ -81,6 +82,12 @@ def add_options(parser: pytest.Parser) -> None:
         help="refuse connections of this process to 169.254.169.254 and 168.63.129.16 that no server of a test answers"
         " (default: the ini option imds_guard)",
     )
+    group.addoption(
+        "--imds-report",
+        default=None,
+        metavar="FILE.html",
+        help="write a page about the run that shows in time what each test asked its servers, and what they answered",
+    )
     parser.addini("imds_seed", "the seed that VMs are generated from", default="0")
     parser.addini("imds_profile", "the profile of a VM whose test names none", default="linux")
     parser.addini(
@@ -109,6 +116,7 @@ def read_options(config: pytest.Config) -> Options:
         rate_limit=config.getini("imds_rate_limit"),
         guard=config.getini("imds_guard") if guard is None else guard,
         chaos=_chaos(config),
+        report=config.getoption("--imds-report"),
     )
     if options.authority_keys not in AUTHORITY_KEYS:
         raise pytest.UsageError(

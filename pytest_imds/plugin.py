@@ -47,6 +47,10 @@ def pytest_configure(config: pytest.Config) -> None:
         from pytest_imds import upkeep
 
         upkeep.guard(config)
+    if options.report is not None:
+        from pytest_imds import reporting
+
+        reporting.begin(config, options.report)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -92,6 +96,10 @@ def pytest_runtest_makereport(
 
         failures.tell(report, item, call, servers)
         if call.when == "teardown":
+            if item.config.stash[configuration.OPTIONS].report is not None:
+                from pytest_imds import reporting
+
+                reporting.attach(report, item, servers)
             del item.stash[SERVERS]  # pytest keeps every item, and what it holds, to the end of the run
     return report
 

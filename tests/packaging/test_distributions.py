@@ -110,7 +110,9 @@ def test_the_wheel_has_the_data_and_nothing_that_is_not_the_package(built: Path)
     shipped = {name for name in names if not name.startswith("pytest_imds-")}
     package = {str(path.relative_to(CHECKOUT)) for path in (CHECKOUT / "pytest_imds").rglob("*.py")}
     facts = {f"pytest_imds/fixtures_data/{path.name}" for path in (CHECKOUT / "fixtures_data").iterdir()}
-    assert shipped == package | facts | {"pytest_imds/py.typed"}
+    folder = CHECKOUT / "pytest_imds" / "report"
+    report = {str(path.relative_to(CHECKOUT)) for end in ("html", "css", "js") for path in folder.glob(f"*.{end}")}
+    assert shipped == package | facts | report | {"pytest_imds/py.typed"}
 
 
 def test_the_sdist_has_what_the_tests_and_the_docs_need(built: Path) -> None:

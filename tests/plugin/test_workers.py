@@ -10,6 +10,7 @@ from tests.network.test_redirect_fixture import ASKS
 from tests.plugin import test_isolation as isolation
 from tests.plugin import times
 from tests.plugin.conftest import Run
+from tests.stories import told
 
 PORTS = """
 import pytest
@@ -67,7 +68,7 @@ def test_each_worker_is_by_itself(pytester: pytest.Pytester, run_on_workers: Run
         test_guarded=ASKS + GUARDED,
         test_failing=ASKS + FAILING,
     )
-    result = run_on_workers("--imds-guard", "--junitxml=report.xml")
+    result = run_on_workers("--imds-guard", "--junitxml=report.xml", "--imds-report=report.html")
     result.assert_outcomes(passed=8 + 12 + 8 + 4, failed=1)
     # The worker has no terminal; it is told how wide that of the run is.
     (row,) = [line for line in result.outlines if line.startswith("1  0.")]
@@ -76,3 +77,7 @@ def test_each_worker_is_by_itself(pytester: pytest.Pytester, run_on_workers: Run
     assert 'name="imds_again"' in (pytester.path / "report.xml").read_text(encoding="utf-8")
     ports = {path.name for path in pytester.path.glob("gw*")}
     assert len(ports) == len({name.split(".")[1] for name in ports}) == 2
+    run = told((pytester.path / "report.html").read_text(encoding="utf-8"))
+    assert (len(run["tests"]), run["others"]) == (8 + 12 + 8 + 4 + 1, 0)
+    redirected = [test for test in run["tests"] if test["id"].startswith("test_redirected")]
+    assert {len(test["story"]["servers"][0]["exchanges"]) for test in redirected} == {3}

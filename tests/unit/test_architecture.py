@@ -21,9 +21,11 @@ ROOMS = (
     "plugin",
     "upkeep",
     "chaotic",
+    "reporting",
     "failures",
     "markers",
     "config",
+    "report",
     "factory",
     "asked",
     "__main__",
@@ -61,7 +63,7 @@ ROOMS = (
 PURE = ROOMS[ROOMS.index("faults") :]
 IMPURE = {"pytest", "_pytest", "werkzeug", "socket", "socketserver", "threading", "faker", "pytest_httpserver"}
 MAKES_VMS_WITH_FAKER = {"vm.provider", "vm.builder"}
-ASKS_PYTEST = {"plugin", "upkeep", "chaotic", "failures", "markers", "config"}
+ASKS_PYTEST = {"plugin", "upkeep", "chaotic", "reporting", "failures", "markers", "config"}
 MAX_LINES = 300
 EMPTY_NAMES = {"utils", "helpers", "common", "base"}
 
