@@ -128,6 +128,8 @@ COMMANDS: dict[str, Callable[[str, pytest.Pytester], None]] = {
     "pytest --imds-seed=7": runs_here,
     "pytest --imds-guard": runs_here,
     "pytest -p no:faker": runs_here,
+    "pytest --imds-report=report.html": runs_here,
+    "pytest tests/browser": runs_in_ci,
 }
 
 
