@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 # Letters, digits and what else Base64 has, or Base64 of URLs, with the dots of a JWT: longer than names and ids are.
-LONG = re.compile(r"eyJ[\w-]{9,}(?:\.[\w-]*)+|[A-Za-z0-9+/]{64,}={0,2}|[\w-]{64,}")
+LONG = re.compile(r"eyJ[\w-]{9,}(?:\.[\w-]*)+|[A-Za-z0-9+/]{64,}={0,2}|[\w-]{64,}", re.ASCII)
 LEFT = 12
 
 

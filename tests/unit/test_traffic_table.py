@@ -88,6 +88,7 @@ def test_without_requests_there_is_no_table() -> None:
         ("/subscriptions/96a3ff8e-9d3a-4b0a-8a0e-1c9d3b6a2f11/resourceGroups/a-group/providers/Microsoft.Compute/x",)
         * 2,
         ("/metadata/identity/oauth2/token?api-version=2018-02-01&resource=https%3A%2F%2Fmanagement.azure.com%2F",) * 2,
+        ("\N{LATIN SMALL LETTER E WITH ACUTE}" * 80,) * 2,
         ("http://schemas.xmlsoap.org/ws/2005/05/identity/claims/nameidentifier",) * 2,
     ],
 )
