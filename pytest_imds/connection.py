@@ -5,8 +5,9 @@ from __future__ import annotations
 import selectors
 import socket
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
+from functools import partial
 from time import sleep
 from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import unquote
@@ -19,9 +20,10 @@ from pytest_imds.clock import Clock
 from pytest_imds.door import reset
 from pytest_imds.faults.script import End, Script
 from pytest_imds.head import Head, RefusedError, read_head
+from pytest_imds.network.trap import leads_to
 
 if TYPE_CHECKING:
-    from pytest_imds.listener import Listener, Owner
+    from pytest_imds.listener import Answer, Listener, Owner
 
 # What is read and thrown away so that a refused client sees the refusal: a
 # socket closed over unread bytes resets the connection.
@@ -100,23 +102,37 @@ class Connection:
     def _answer_next(self, owner: Owner, stream: BinaryIO) -> bool:
         try:
             head = read_head(stream)
+            proxied = head is not None and head.authority
+            answer = self._answering(owner, proxied) if proxied else owner.answer
         except RefusedError as refused:
             self._refuse(owner, str(refused))
             return False
         if head is None or not self._listener.arrives(self, head):
             return False
         try:
-            return self._answer(owner, head, stream)
+            return self._answer(owner, head, stream, answer)
         finally:
             self.asked = ""
             self._listener.ends(self)
 
-    def _answer(self, owner: Owner, head: Head, stream: BinaryIO) -> bool:
+    def _answering(self, owner: Owner, authority: str) -> Callable[[dict[str, Any]], Answer]:
+        """Return what answers a request that was sent as to a proxy.
+
+        Raises:
+            RefusedError: it is for another server, and this one is no proxy.
+        """
+        if leads_to(authority, self._listener.server_port):
+            return owner.answer
+        if owner.trap is None or self._listener.lent:  # what has a network of its own has no other
+            raise RefusedError("malformed")
+        return partial(owner.trap.answer, proxy=owner)
+
+    def _answer(self, owner: Owner, head: Head, stream: BinaryIO, answer: Callable[[dict[str, Any]], Answer]) -> bool:
         if head.headers.get("HTTP_EXPECT", "").lower() == "100-continue":
             self._put(b"HTTP/1.1 100 Continue\r\n\r\n")
         self._begun = False
         try:
-            body, status, headers = owner.answer(self._environ(head, stream))
+            body, status, headers = answer(self._environ(head, stream))
             while isinstance(body, Held):
                 if not self._wait(body.clock, body.due, head):
                     return False
@@ -167,6 +183,7 @@ class Connection:
             "SERVER_PORT": str(self._listener.server_port),
             "SERVER_PROTOCOL": head.version,
             "imds.at_once": self.at_once,
+            "imds.proxied": bool(head.authority),
             "imds.head_bytes": head.size,
             **head.headers,
         }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from random import Random
@@ -13,6 +14,8 @@ from pytest_imds.errors import ImdsServerError, ImdsUsageError
 from pytest_imds.events.fleet import Fleet
 from pytest_imds.faults.chaos import Chaos
 from pytest_imds.listener import Listener
+from pytest_imds.network.environment import with_trap
+from pytest_imds.network.trap import Trap
 from pytest_imds.server import ImdsServer
 from pytest_imds.shared import Shared
 from pytest_imds.virtual import Standing, VirtualTime
@@ -33,6 +36,7 @@ class ServerFactory:
         self._asked = asked
         self._calls = 0
         self._virtual: VirtualTime | None = None
+        self._trap: Trap | None = None
         self.started: list[ImdsServer] = []
         self.judged = True  # whether a fault that has never fired is a problem
 
@@ -103,6 +107,17 @@ class ServerFactory:
             if not connection.given_up
         }
 
+    def trap(self, proxy: ImdsServer) -> dict[str, str]:
+        """Let ``proxy`` pass for a proxy, which no client of a server may take.
+
+        Returns:
+            The environment of the process, with the proxy in it.
+        """
+        self._trap = Trap(lambda: self.started)
+        for server in self.started:
+            server.trap = self._trap
+        return with_trap(os.environ, proxy.url)
+
     @contextmanager
     def virtual_time(self) -> Iterator[Clock]:
         """Make the time of the servers virtual, unless it is."""
@@ -133,6 +148,7 @@ class ServerFactory:
         server = ImdsServer(profile, fleet=fleet, clock=clock, shared=self._shared, **wanted)
         if self._asked.chaos is not None:
             server.faults.unleash(Chaos(Random(f"{self._asked.chaos} {len(self.started)}")))
+        server.trap = self._trap
         server.start()
         self.started.append(server)
         return server

@@ -19,7 +19,12 @@ MAX_HEAD = 64 * 1024
 SHORT = 256
 
 TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
-REQUEST_LINE = re.compile(rb"(%b) (/[\x21-\x7e\x80-\xff]*) (HTTP/1\.[0-9])\r?\n" % TOKEN)
+REQUEST_LINE = re.compile(rb"(?P<method>%b) (?P<target>/[\x21-\x7e\x80-\xff]*) (?P<version>HTTP/1\.[0-9])\r?\n" % TOKEN)
+# What clients send to a proxy; who is no proxy has to accept it, too (RFC 9112, section 3.2.2).
+PROXY_LINE = re.compile(
+    rb"(?P<method>%b) (?i:http)://(?P<authority>(?:[0-9A-Za-z._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]*)?)"
+    rb"(?P<target>(?:[/?][\x21-\x7e\x80-\xff]*)?) (?P<version>HTTP/1\.[0-9])\r?\n" % TOKEN
+)
 HEADER_LINE = re.compile(rb"(%b):[ \t]*([^\x00\r\n]*?)[ \t]*\r?\n" % TOKEN)
 
 
@@ -33,7 +38,8 @@ class Head:
 
     A header that is repeated has its values joined by commas. One whose name
     has an underscore is left out: it would pass for the one with a hyphen.
-    ``size`` is how many bytes all of it took.
+    ``size`` is how many bytes all of it took. ``authority`` is whom the request
+    is for where it was sent as to a proxy, and empty elsewhere.
     """
 
     method: str
@@ -41,6 +47,7 @@ class Head:
     version: str
     headers: dict[str, str]
     size: int = field(default=0, compare=False)
+    authority: str = ""
 
     @property
     def line(self) -> str:
@@ -83,7 +90,7 @@ def read_head(stream: BinaryIO) -> Head | None:
 
 def _read_rest(stream: BinaryIO, line: bytes) -> Head:
     size = len(line)
-    request_line = REQUEST_LINE.fullmatch(line)
+    request_line = REQUEST_LINE.fullmatch(line) or PROXY_LINE.fullmatch(line)
     if request_line is None:
         raise RefusedError("head-too-large" if size > MAX_HEAD else "malformed")
     headers: dict[str, str] = {}
@@ -95,8 +102,12 @@ def _read_rest(stream: BinaryIO, line: bytes) -> Head:
         if name is not None:
             headers[name] = f"{headers[name]},{value}" if name in headers else value
     _check_framing(headers)
-    method, target, version = request_line.groups()
-    return Head(method.decode("ascii"), target.decode("latin-1"), version.decode("ascii"), headers, size)
+    method, target, version = request_line.group("method", "target", "version")
+    head = Head(method.decode("ascii"), target.decode("latin-1"), version.decode("ascii"), headers, size)
+    if request_line.re is PROXY_LINE:
+        head.authority = headers["HTTP_HOST"] = request_line["authority"].decode("ascii")  # whatever the header says
+        head.target = head.target if head.target.startswith("/") else f"/{head.target}"
+    return head
 
 
 def _header(line: bytes) -> tuple[str | None, str]:

@@ -20,6 +20,7 @@ from pytest_imds.connection import Connection, idle_timeout_s
 from pytest_imds.door import Door, Kind, LentDoor, reset
 from pytest_imds.errors import ImdsPortError
 from pytest_imds.head import Head
+from pytest_imds.network.trap import Trap
 
 ADDRESS = "127.0.0.1"
 
@@ -33,6 +34,10 @@ Answer = tuple[Iterable[bytes], str, list[tuple[str, str]]]
 
 class Owner(Protocol):
     """Who answers the requests: the server of the test that runs."""
+
+    @property
+    def trap(self) -> Trap | None:
+        """What passes on the requests that are for others; None where nothing does."""
 
     def answer(self, environ: dict[str, Any]) -> Answer:
         """Answer a request."""
@@ -65,6 +70,7 @@ class Listener(BaseWSGIServer):
         self._closed: SimpleQueue[None] = SimpleQueue()
         self._idle = 0
         self.alive = True
+        self.lent = lent is not None
         with _listening(port) if lent is None else nullcontext(lent) as bound:
             # Werkzeug would end the program where a port is taken, and ask DNS for the name of the machine.
             host, port = bound.getsockname()

@@ -25,6 +25,7 @@ from pytest_imds.limits import Limits
 from pytest_imds.listener import ADDRESS, Listener
 from pytest_imds.network import child, environment
 from pytest_imds.network.redirect import Redirect, routed
+from pytest_imds.network.trap import Trap
 from pytest_imds.service import versions
 from pytest_imds.shared import Shared
 from pytest_imds.trust.attestation import Attestation
@@ -112,12 +113,18 @@ class ImdsServer(AnsweringServer):
             limits=Limits(Lock()) if rate_limit else None,
         )
         super().__init__(host, f"{seed} faults", port)
+        self.trap: Trap | None = None
         self._children = Children(self, self._outages.mind_the_door)
 
     @property
     def url(self) -> str:
         """The address of the service, without a slash at the end, such as ``http://127.0.0.1:8080``."""
         return f"http://{ADDRESS}:{self.port}"
+
+    @property
+    def newest(self) -> str | None:
+        """The newest api-version that the service has; None is all of them."""
+        return self._host.newest
 
     @property
     def vm(self) -> Vm:
@@ -188,7 +195,7 @@ class ImdsServer(AnsweringServer):
 
         Source: ``fixtures_data/environment.json``.
         """
-        return environment.of_client(os.environ if environ is None else environ, self.url, self._names)
+        return self._environ(environ, self.url)
 
     def redirected(self) -> AbstractContextManager[None]:
         """Lead clients of this process that connect to 169.254.169.254 or 168.63.129.16 to this server, for a block.
@@ -219,8 +226,7 @@ class ImdsServer(AnsweringServer):
             HTTPServerError: this server does not run.
         """
         self._listener()
-        environ = options.get("env")
-        options["env"] = environment.of_client(os.environ if environ is None else environ, None, self._names)
+        options["env"] = self._environ(options.get("env"), None)
         return self._children.start(args, self.port, self._names, options)
 
     def run(
@@ -254,6 +260,10 @@ class ImdsServer(AnsweringServer):
     def listeners(self) -> Sequence[Listener]:
         """Return where connections arrive: at ``url``, then in networks of programs; nowhere while stopped."""
         return [self.server, *self._children.listeners] if isinstance(self.server, Listener) else []
+
+    def _environ(self, given: Mapping[str, str] | None, url: str | None) -> dict[str, str]:
+        proxy = self.url if self.trap else None
+        return environment.of_client(os.environ if given is None else given, url, self._names, proxy)
 
     @property
     def _names(self) -> Sequence[str]:

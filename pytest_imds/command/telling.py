@@ -17,16 +17,12 @@ class TellingServer(ImdsServer):
         tell: is told of each request.
         complain: is told what goes wrong inside the server.
         options: what ``ImdsServer`` takes.
-
-    Attributes:
-        newest: the newest api-version that the service has; None is all of them.
     """
 
     def __init__(self, tell: Callable[[Exchange], None], complain: Callable[[str], None], **options: Any) -> None:
         super().__init__(**options)
         self.record.tell = tell
         self._complain = complain
-        self.newest: str | None = options.get("newest")
 
     def report(self, problem: BaseException, request: str) -> None:
         """Tell what went wrong, in place of the request that met it."""

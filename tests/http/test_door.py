@@ -39,6 +39,8 @@ both_kinds = pytest.mark.parametrize("kind", KINDS)
 class Greeter:
     """An owner that greets, or does what the test says."""
 
+    trap = None
+
     def __init__(self, does: Callable[[], Answer] = lambda: HELLO) -> None:
         self.does = does
         self.problems: SimpleQueue[BaseException] = SimpleQueue()

@@ -35,6 +35,22 @@ def test_a_request_line_is_read(line: bytes, method: str, target: str, version: 
 
 
 @every(
+    ("url", "authority", "target"),
+    [
+        (b"http://169.254.169.254/metadata?a=b", "169.254.169.254", "/metadata?a=b"),
+        (b"HTTP://example.org:8080/", "example.org:8080", "/"),
+        (b"http://example.org", "example.org", "/"),
+        (b"http://example.org:?a", "example.org:", "/?a"),
+        (b"http://[::1]:80/a/b", "[::1]:80", "/a/b"),
+    ],
+)
+def test_a_request_to_a_proxy_is_read_and_says_whom_it_is_for(url: bytes, authority: str, target: str) -> None:
+    head = read(b"GET " + url + b" HTTP/1.1\r\nHost: other\r\n\r\n")
+
+    assert head == Head("GET", target, "HTTP/1.1", {"HTTP_HOST": authority}, authority=authority)
+
+
+@every(
     ("lines", "headers"),
     [
         (b"Metadata: true\r\n", {"HTTP_METADATA": "true"}),
@@ -94,7 +110,13 @@ def test_a_body_may_come_in_chunks(line: bytes, chunked: bool) -> None:
         b"G(T / HTTP/1.1\r\n\r\n",
         b"GET metadata HTTP/1.1\r\n\r\n",
         b"GET * HTTP/1.1\r\n\r\n",
-        b"GET http://127.0.0.1/metadata HTTP/1.1\r\n\r\n",
+        b"GET https://127.0.0.1/metadata HTTP/1.1\r\n\r\n",
+        b"GET http:///metadata HTTP/1.1\r\n\r\n",
+        b"GET http://user@127.0.0.1/ HTTP/1.1\r\n\r\n",
+        b"GET http://127.0.0.1:x/ HTTP/1.1\r\n\r\n",
+        b"GET http://127.0.0.1:80:80/ HTTP/1.1\r\n\r\n",
+        b"GET http://[g]/ HTTP/1.1\r\n\r\n",
+        b"GET http://127.0.0.1#a HTTP/1.1\r\n\r\n",
         b"CONNECT 127.0.0.1:80 HTTP/1.1\r\n\r\n",
         b"GET /a b HTTP/1.1\r\n\r\n",
         b"GET /\x00 HTTP/1.1\r\n\r\n",
