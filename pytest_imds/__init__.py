@@ -10,8 +10,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pytest_imds.audit.audit import Audit
+    from pytest_imds.audit.finding import Finding
     from pytest_imds.clock import Clock
     from pytest_imds.errors import (
+        ImdsAuditError,
+        ImdsAuditWarning,
         ImdsError,
         ImdsGuardError,
         ImdsNamespaceError,
@@ -85,16 +89,20 @@ __all__ = [
     "AttestationTrailingDataError",
     "AttestationValidityError",
     "AttestationVmError",
+    "Audit",
     "Clock",
     "Document",
     "Event",
     "Exchange",
     "Fault",
     "Faults",
+    "Finding",
     "Fired",
     "Fleet",
     "Forgery",
     "Identity",
+    "ImdsAuditError",
+    "ImdsAuditWarning",
     "ImdsError",
     "ImdsGuardError",
     "ImdsNamespaceError",
@@ -134,6 +142,7 @@ _ROOMS = {
     "AttestationTrailingDataError": "trust.errors",
     "AttestationValidityError": "trust.errors",
     "AttestationVmError": "trust.errors",
+    "Audit": "audit.audit",
     "CHECKS": "trust.forgeries",
     "Clock": "clock",
     "Document": "trust.document",
@@ -142,10 +151,13 @@ _ROOMS = {
     "FORGERIES": "trust.forgeries",
     "Fault": "faults.fault",
     "Faults": "faults.faults",
+    "Finding": "audit.finding",
     "Fired": "faults.faults",
     "Fleet": "events.fleet",
     "Forgery": "trust.forgeries",
     "Identity": "vm.identity",
+    "ImdsAuditError": "errors",
+    "ImdsAuditWarning": "errors",
     "ImdsError": "errors",
     "ImdsGuardError": "errors",
     "ImdsNamespaceError": "errors",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -12,10 +12,10 @@ MARKERS = {
     "imds_vm": 'imds_vm(profile="linux", **knobs): the VM that imds_server serves: its profile and what is different'
     " (location, tags, vm_size, scale_set, identity, user_identities, load_balancer, data_disks, user_data ...)",
     "imds": 'imds(*, newest=None, cloud=None, chain="2024", aia=None, digest_oid="sha256WithRSAEncryption",'
-    " identity_v2=False, rate_limit=False, redirect=False, chaos=True): the service that answers: the newest"
-    " api-version it has, the cloud it runs in, how its attested documents are signed, whether it has IMDSv2, whether"
-    " it limits the rate of requests, whether clients of this process reach it at 169.254.169.254, whether"
-    " --imds-chaos may break requests",
+    " identity_v2=False, rate_limit=False, redirect=False, chaos=True, audit=None, ignore=None): the service that"
+    " answers: the newest api-version it has, the cloud it runs in, how its attested documents are signed, whether it"
+    " has IMDSv2, whether it limits the rate of requests, whether clients of this process reach it at 169.254.169.254,"
+    " whether --imds-chaos may break requests; and which of IMDS's rules its clients have to keep, and need not keep",
     "imds_fault": "imds_fault(name, **parameters): breaks requests to imds_server: gone, throttled, server_error,"
     " latency, blackhole, reset, refused ...; takes what the method of that name takes, with path, after, times,"
     " window, probability and required; stacked markers all apply, and a fault that never fires fails the test",
@@ -46,6 +46,7 @@ class Options(NamedTuple):
     guard: bool
     chaos: str | None
     report: str | None
+    audit: tuple[str, ...]
 
 
 AUTHORITY_KEYS = ("rsa", "ec")
@@ -101,6 +102,12 @@ def add_options(parser: pytest.Parser) -> None:
         type="bool",
         default=False,
     )
+    parser.addini(
+        "imds_audit",
+        "the rules of IMDS for its callers that the clients of every test have to keep: their names, or all",
+        type="args",
+        default=[],
+    )
     parser.addini("imds_guard", "the same as --imds-guard, for every run", type="bool", default=False)
 
 
@@ -117,6 +124,7 @@ def read_options(config: pytest.Config) -> Options:
         guard=config.getini("imds_guard") if guard is None else guard,
         chaos=_chaos(config),
         report=config.getoption("--imds-report"),
+        audit=tuple(config.getini("imds_audit")),
     )
     if options.authority_keys not in AUTHORITY_KEYS:
         raise pytest.UsageError(
@@ -178,12 +186,20 @@ def fixtures(item: pytest.Function) -> list[str]:
     named = item.fixturenames
     # Other fixtures may be clients already, or start programs.
     first = ["_imds_namespace"] if item.get_closest_marker("imds_namespace") is not None else []
-    given = (mark.kwargs["redirect"] for mark in item.iter_markers("imds") if "redirect" in mark.kwargs)
-    if next(given, False) is True:  # the nearer marker wins; what is no bool is refused with the other options
+    if _nearest(item, "redirect") is True:  # what is no bool is refused with the other options
         first.append("imds_redirect")
     last = [
         ours[0]
         for marker, ours in MARKER_FIXTURES.items()
         if item.get_closest_marker(marker) is not None and not {*ours} & {*named}
     ]
+    audit = _nearest(item, "audit")
+    of_all = item.config.stash[OPTIONS].audit and ("_imds_servers" in named or first or last)
+    if audit not in (None, False) or (audit is None and of_all):
+        first.append("imds_audit")
     return list(dict.fromkeys((*(name for name in first if name not in named), *named, *last)))
+
+
+def _nearest(item: pytest.Function, option: str) -> Any:
+    """Return what the nearest marker ``imds`` says that has the option; None if none has."""
+    return next((mark.kwargs[option] for mark in item.iter_markers("imds") if option in mark.kwargs), None)

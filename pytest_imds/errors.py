@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from traceback import format_exception
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pytest_imds.audit.finding import Finding
 
 INNER_PACKAGES = ("pytest_imds", "pytest_httpserver", "werkzeug")
 
@@ -137,6 +141,50 @@ class ImdsServerError(ImdsError, AssertionError):
             where = f"while it answered {', '.join(requests)}:\n" if requests else ""
             parts.append(f"{number}. {where}{_told(problem)}")
         return cls("\n\n".join(parts))
+
+
+class ImdsAuditError(ImdsError, AssertionError):
+    """The clients of a test have broken rules of IMDS for its callers."""
+
+    @classmethod
+    def broken(cls, by_rule: Sequence[Sequence[Finding]]) -> ImdsAuditError:
+        """Put every rule, with what was found, in one message; the findings of each rule are one sequence."""
+        count = "a rule" if len(by_rule) == 1 else f"{len(by_rule)} rules"
+        parts = [f"the clients of this test broke {count} of IMDS for its callers:"]
+        parts += [f"{number}. {_of_rule(findings)}" for number, findings in enumerate(by_rule, start=1)]
+        return cls("\n\n".join(parts))
+
+
+class ImdsAuditWarning(UserWarning):
+    """The clients of a test do what works, and what IMDS advises its callers against."""
+
+    @classmethod
+    def of(cls, findings: Sequence[Finding]) -> ImdsAuditWarning:
+        """Say what was found of one rule."""
+        return cls(_of_rule(findings))
+
+
+# How many requests a message lists of those that have one thing wrong with them.
+SHOWN_BREACHES = 5
+
+
+def _of_rule(findings: Sequence[Finding]) -> str:
+    rule = findings[0]
+    servers = {finding.server for finding in findings}
+    told: dict[str, list[str]] = {}
+    for finding in findings:
+        where = f" at {finding.server}" if len(servers) > 1 else ""
+        told.setdefault(finding.told, []).extend(
+            f"{request.number}. {request.line}{where} ({request.at_s:.3f} s: {request.status or 'no reply'})"
+            for request in finding.requests
+        )
+    lines = [f"{rule.rule}: {rule.asks}"]
+    for what, requests in told.items():
+        lines += [f"  {what}:", *(f"    {request}" for request in requests[:SHOWN_BREACHES])]
+        if len(requests) > SHOWN_BREACHES:
+            lines.append(f"    and {len(requests) - SHOWN_BREACHES} more")
+    lines += [f"  change: {rule.change}", f"  source: {rule.source}"]
+    return "\n".join([*lines, f'  to leave the rule out: @pytest.mark.imds(ignore=["{rule.rule}"])'])
 
 
 # How many requests a message lists.

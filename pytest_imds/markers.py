@@ -22,8 +22,9 @@ from pytest_imds.vm import profiles
 # What the marker imds takes: some describe the VM, the others go to the server as they are.
 VM_OPTIONS, SERVER_OPTIONS = ("cloud",), ("newest", "chain", "aia", "digest_oid", "identity_v2", "rate_limit")
 # What it takes for the test itself.
-TEST_OPTIONS = ("redirect", "chaos")
-IMDS_OPTIONS = (*VM_OPTIONS, *SERVER_OPTIONS, *TEST_OPTIONS)
+FLAGS, AUDIT_OPTIONS = ("redirect", "chaos"), ("audit", "ignore")
+IMDS_OPTIONS = (*VM_OPTIONS, *SERVER_OPTIONS, *FLAGS, *AUDIT_OPTIONS)
+ALL_RULES = "all"
 FORGERIES_OPTIONS = ("only", "skip")
 
 
@@ -44,9 +45,11 @@ def asked(item: pytest.Item) -> Asked:
     of_all = {name: given[name] for name in VM_OPTIONS if name in given}
     knobs = {**of_all, **vm}
     profiles.resolve(profile, knobs)
-    for name in TEST_OPTIONS:
+    for name in FLAGS:
         if not isinstance(given.get(name, True), bool):
             raise ImdsUsageError.wrong_value(name, given[name], "True or False")
+    if options.audit or {*AUDIT_OPTIONS} & given.keys():
+        audited(item)
     usual = {"rate_limit": True} if options.rate_limit else {}
     return Asked(
         seed=f"{options.seed}:{node_id(item)}",
@@ -58,6 +61,25 @@ def asked(item: pytest.Item) -> Asked:
         faults=tuple(_faults(item)),
         chaos=f"{options.chaos}:{node_id(item)}" if given.get("chaos", True) and options.chaos is not None else None,
     )
+
+
+def audited(item: pytest.Item) -> dict[str, object]:
+    """Return which rules for callers of IMDS the clients of ``item`` have to keep, as ``Audit`` takes it.
+
+    The nearer marker wins, and any marker over the ini option.
+
+    Raises:
+        ImdsUsageError: there is no such rule.
+    """
+    from pytest_imds.audit.audit import scope
+
+    of_all = item.config.stash[OPTIONS].audit
+    usual: object = True if of_all in ((), (ALL_RULES,)) else of_all
+    merged = _merged(item, "imds", positional=())
+    given = {name: merged[name] for name in AUDIT_OPTIONS if merged.get(name) is not None}
+    audit = {"audit": usual, **given}
+    scope(**audit)
+    return audit
 
 
 def _faults(item: pytest.Item) -> Iterator[Planned]:

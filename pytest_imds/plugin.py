@@ -7,7 +7,6 @@ assertions that are not there.)
 
 from __future__ import annotations
 
-import os
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
@@ -17,6 +16,7 @@ import pytest
 from pytest_imds import config as configuration
 
 if TYPE_CHECKING:
+    from pytest_imds.audit.audit import Audit
     from pytest_imds.clock import Clock
     from pytest_imds.factory import ServerFactory
     from pytest_imds.faults.faults import Faults
@@ -108,13 +108,13 @@ def pytest_runtest_makereport(
 def _plainly(item: pytest.Item) -> Iterator[None]:
     """Fail with the message of an error alone, at the user's line: our frames would tell nobody anything."""
     from pytest_imds import markers
-    from pytest_imds.errors import ImdsServerError, ImdsUsageError
+    from pytest_imds.errors import ImdsAuditError, ImdsServerError, ImdsUsageError
 
     try:
         yield
     except ImdsUsageError as error:
         raise pytest.fail.Exception(f"{markers.where(item, error)}: {error}", pytrace=False) from None
-    except ImdsServerError as error:
+    except (ImdsServerError, ImdsAuditError) as error:
         raise pytest.fail.Exception(str(error), pytrace=False) from None
 
 
@@ -234,15 +234,36 @@ def imds_redirect(
     """
     from pytest_imds import upkeep
 
-    environ = imds_server.env()
-    for name in {*os.environ} - {*environ}:
-        monkeypatch.delenv(name)
-    for name, value in environ.items():
-        if os.environ.get(name) != value:
-            monkeypatch.setenv(name, value)
+    upkeep.enter(monkeypatch, imds_server.env())
     upkeep.keep(request.config)
     with imds_server.redirected():
         yield imds_server
+
+
+@pytest.fixture
+def imds_audit(
+    request: pytest.FixtureRequest,
+    imds_server: ImdsServer,
+    _imds_servers: ServerFactory,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Audit]:
+    """Sees that clients keep the rules of IMDS for its callers: an ``Audit``, whose ``findings`` say what they broke.
+
+    A test that passed fails for it when it ends, or warns. The marker ``imds`` says which rules: ``audit=[...]``,
+    ``ignore=[...]``. While there is an audit, ``HTTP_PROXY`` names a proxy that no client of IMDS may take.
+    """
+    from pytest_imds import markers, upkeep
+    from pytest_imds.audit.audit import Audit
+
+    item = request.node
+    with _plainly(item):
+        audit = Audit(_imds_servers.started, **markers.audited(item))
+    if audit.looks_at_proxies:
+        upkeep.enter(monkeypatch, _imds_servers.trap(imds_server))
+    yield audit
+    if _imds_servers.judged:  # a test that failed has enough to tell
+        with _plainly(item):
+            audit.judge(str(request.path), (item.reportinfo()[1] or 0) + 1)
 
 
 @pytest.fixture

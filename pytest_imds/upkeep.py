@@ -1,9 +1,9 @@
-"""Keeps the guard and the redirect in place: other plugins put back what they take for the original."""
+"""Puts in place the guard, the redirect and the environment, and keeps the first two there against other plugins."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import ExitStack
 from typing import Any
 
@@ -54,6 +54,15 @@ def keep(config: pytest.Config) -> None:
     """Do so from now on in this run."""
     if not config.pluginmanager.has_plugin(NAME):
         config.pluginmanager.register(Upkeep(), NAME)
+
+
+def enter(monkeypatch: pytest.MonkeyPatch, environ: Mapping[str, str]) -> None:
+    """Make ``environ`` the environment of this process, until ``monkeypatch`` puts back what it was."""
+    for name in {*os.environ} - {*environ}:
+        monkeypatch.delenv(name)
+    for name, value in environ.items():
+        if os.environ.get(name) != value:
+            monkeypatch.setenv(name, value)
 
 
 def guard(config: pytest.Config) -> None:

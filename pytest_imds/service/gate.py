@@ -27,12 +27,15 @@ def refusal(request: Request, host: Host, endpoint: Endpoint) -> str | None:
 
 def metadata_header(request: Request, host: Host, endpoint: Endpoint) -> str | None:
     """Refuse a request without ``Metadata: true``."""
+    return None if has_header(request, endpoint) else "header-missing"
+
+
+def has_header(request: Request, endpoint: Endpoint) -> bool:
+    """Return whether a request has ``Metadata: true``, or what is as good for ``endpoint``."""
     sent = request.headers.get("metadata", "")
     if endpoint.header_parameter and not sent:
         sent = request.parameters.get(endpoint.header_parameter, "")
-    if sent.lower() == "true" or request.parameters.get("api-version") in endpoint.header_free_versions:
-        return None
-    return "header-missing"
+    return sent.lower() == "true" or request.parameters.get("api-version") in endpoint.header_free_versions
 
 
 def forwarded(request: Request, host: Host, endpoint: Endpoint) -> str | None:

@@ -24,6 +24,7 @@ HEAVY = ("werkzeug", "cryptography", "faker", "pytest_httpserver")
         ("imds_attested", "The attested documents of ``imds_vm``, and the test root of trust that they lead to: *"),
         ("imds_forgery", "One ``Forgery`` after another: *"),
         ("imds_faults", "What breaks at ``imds_server``: a ``Faults`` with a method for each fault, *"),
+        ("imds_audit", "Sees that clients keep the rules of IMDS for its callers: an ``Audit``, *"),
         ("imds_clock", "Virtual time for this test: a ``Clock`` that goes on by itself *"),
     ],
 )
@@ -49,6 +50,7 @@ def test_nothing_else_of_the_plugin_is_shown_among_the_fixtures(run: Run) -> Non
     shown = [line for line in run("--fixtures").outlines if "pytest_imds/" in line]
     assert sorted(line.split()[0] for line in shown) == [
         "imds_attested",
+        "imds_audit",
         "imds_clock",
         "imds_faults",
         "imds_forgery",
@@ -64,7 +66,7 @@ def test_markers_are_shown_with_their_signatures(run: Run) -> None:
         [
             '@pytest.mark.imds_vm(profile="linux", [*][*]knobs): *',
             '@pytest.mark.imds([*], newest=None, cloud=None, chain="2024", aia=None, digest_oid="sha256With*",'
-            " identity_v2=False, rate_limit=False, redirect=False, chaos=True): *",
+            " identity_v2=False, rate_limit=False, redirect=False, chaos=True, audit=None, ignore=None): *",
             "@pytest.mark.imds_fault(name, [*][*]parameters): *",
             "@pytest.mark.imds_forgeries(only=None, skip=None): *",
             "@pytest.mark.imds_namespace(): *",

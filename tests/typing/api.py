@@ -20,11 +20,16 @@ from pytest_imds import (
     Attestation,
     AttestationError,
     AttestationSignatureError,
+    Audit,
     Document,
     Event,
+    Exchange,
+    Finding,
     Fleet,
     Forgery,
     Identity,
+    ImdsAuditError,
+    ImdsAuditWarning,
     ImdsError,
     ImdsGuardError,
     ImdsNamespaceError,
@@ -268,3 +273,15 @@ def test_errors() -> None:
 
 def test_version() -> None:
     assert_type(pytest_imds.__version__, str)
+
+
+def test_an_audit(imds_audit: Audit, imds_server: ImdsServer) -> None:
+    assert_type(imds_audit.findings, tuple[Finding, ...])
+    finding = imds_audit.findings[0]
+    assert_type(finding.requests, tuple[Exchange, ...])
+    assert_type((finding.rule, finding.severity, finding.told, finding.change), tuple[str, str, str, str])
+    assert_type(Audit([imds_server], audit=["nonce"], ignore="rate").judge(), None)
+    error: ImdsError = ImdsAuditError()
+    warning: UserWarning = ImdsAuditWarning()
+    assert isinstance(error, AssertionError)
+    assert warning.args == ()

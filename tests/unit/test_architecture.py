@@ -36,6 +36,7 @@ ROOMS = (
     "children",
     "outage",
     "problems",
+    "audit",
     "traffic",
     "wsgi",
     "shared",
