@@ -28,6 +28,7 @@ nitpick_ignore = [
         "Which",
         "Unpack",
         "pytest_imds.service.message.Request",
+        "pytest_imds.audit.audit.Audited",
     )
 ]
 

@@ -35,6 +35,7 @@ FILES = {
     "identity": ("Managed identity", "which identity answers, and what tokens say"),
     "events": ("Scheduled events", "what events are shown, and what becomes of them"),
     "environment": ("Reaching clients", "the variables by which clients find IMDS, or look elsewhere"),
+    "rules": ("Rules for callers", "what IMDS asks of its callers, and how the audit judges it"),
     "interceptors": ("Reaching clients", "libraries that take requests before they get to a socket"),
     "loadbalancer": ("Load balancer", "public addresses and rules, and how they are written"),
     "confidential": ("Confidential and pre-provisioned VMs", "the certificate of the processor of a confidential VM"),
@@ -57,10 +58,13 @@ RULES = (
     "events",
     "environment",
     "interceptors",
+    "rules",
     "loadbalancer",
     "confidential",
     "reprovision",
 )
+# Where that sentence stands, if it is not under "rule".
+SAYS = {"chains": "about", "rules": "asks"}
 LEFT_OUT = Path(__file__).with_name("left_out.json")
 
 
@@ -105,7 +109,7 @@ def facts() -> Iterator[Fact]:
         yield _fact("schema", name, f"{life(row)}; {row['type']}{_note(row)}", row)
     for file in RULES:
         for name, row in data.read(file).items():
-            yield _fact(file, name, plain(row["about" if file == "chains" else "rule"]), row)
+            yield _fact(file, name, plain(row[SAYS.get(file, "rule")]), row)
     for name in (name for name, (group, _) in FILES.items() if group == "Catalogue"):
         about = data.read(name)["_about"]
         parts = [

@@ -25,6 +25,7 @@ REGIONS = {
         "forgeries": tables.forgeries,
     },
     "docs/scheduled-events.md": {"event-types": tables.event_types, "event-members": tables.event_members},
+    "docs/audit.md": {"rules": tables.rules},
     "docs/reaching-clients.md": {"interceptors": tables.interceptors, "environment": tables.environment},
     "docs/reference/faults.md": {"faults": tables.faults},
     "docs/reference/attestation.md": {"attestation-errors": tables.errors},

@@ -144,6 +144,18 @@ def endpoints() -> str:
     return table(("path", "what it is", "verbs", "api-versions"), rows)
 
 
+def rules() -> str:
+    """Return the table of the rules for callers."""
+    rows = data.read("rules").items()
+    return table(
+        ("rule", "what it asks", "broken, it is", "what to change", "source"),
+        [
+            (code(name), plain(row["asks"]), row["severity"], plain(row["change"]), plain(row["source"]))
+            for name, row in rows
+        ],
+    )
+
+
 def interceptors() -> str:
     """Return the table of the libraries that answer in the place of IMDS."""
     rows = data.read("interceptors").values()
