@@ -14,7 +14,7 @@ A story is JSON of this shape; times are seconds of the test's clock since the t
   - ``windows``: of each fault ``told``, as it is written; ``begin``, null if it never began; ``end``, null if it is not
     over; ``hits``, how many requests it has broken;
   - ``jumps``: pairs, when time was skipped and how much;
-  - ``findings``: a list of sentences.
+  - ``findings``: a list of sentences, one for each rule for callers that clients broke, whether it was judged or not.
 
 The rest is shown of one exchange at a time, and kept apart: for each server a list, for each exchange ``peer``;
 ``proxied``; ``sent`` and ``got``, the headers as pairs; ``body`` and ``reply``, the bodies as text.
@@ -29,6 +29,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 from zlib import compress
 
+from pytest_imds.audit.finding import Finding
+from pytest_imds.audit.rules import findings
 from pytest_imds.server import ImdsServer
 from pytest_imds.traffic.exchange import Exchange
 from pytest_imds.traffic.shortened import readable, shortened
@@ -37,6 +39,8 @@ from pytest_imds.traffic.shortened import readable, shortened
 SHOWN_EXCHANGES = 200
 SHOWN_CHARACTERS = 2000
 SHOWN_BYTES = 32
+# How many requests a finding names.
+NAMED_REQUESTS = 5
 APART = ("peer", "proxied", "sent", "got", "body", "reply")
 
 
@@ -100,7 +104,7 @@ def _server(server: ImdsServer) -> dict[str, Any]:
             for window in server.faults.windows()
         ],
         "jumps": [(_seconds(jump.at_s), _seconds(jump.seconds)) for jump in clock.jumps],
-        "findings": [],
+        "findings": [_told(finding) for finding in findings(arrived, server.newest)],
     }
 
 
@@ -121,6 +125,13 @@ def _exchange(exchange: Exchange) -> dict[str, Any]:
         "body": _text(exchange.body),
         "reply": _text(exchange.reply),
     }
+
+
+def _told(finding: Finding) -> str:
+    numbers = [str(request.number) for request in finding.requests[:NAMED_REQUESTS]]
+    more = len(finding.requests) - len(numbers)
+    requests = f"request{'s' * (len(finding.requests) > 1)} {', '.join(numbers)}{f' and {more} more' if more else ''}"
+    return f"{finding.rule}: {finding.told} ({requests})"
 
 
 def _seconds(exact: float | None) -> float | None:

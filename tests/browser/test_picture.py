@@ -1,7 +1,7 @@
 """The picture of the page that the documents have: it shows a run of this project's own tests.
 
 ``PYTEST_IMDS_PICTURE=docs/images/report.png pytest tests/browser/test_picture.py`` makes it anew, from a run of the
-examples; with ``PYTEST_IMDS_PAGE=report.html`` from that page, which ``pytest -n auto --imds-report=report.html`` makes.
+examples; with ``PYTEST_IMDS_PAGE=report.html`` from the page of another run.
 """
 
 from __future__ import annotations

@@ -149,6 +149,10 @@ def test_requests_faults_and_skipped_time_are_told(pytester: pytest.Pytester, ru
     assert (many["dropped"], [one["n"] for one in many["exchanges"]]) == (3, [*range(4, 204)])
     assert many["exchanges"][0]["target"].endswith("&number=3")
 
+    assert waits["findings"] == []
+    (rate,) = many["findings"]
+    assert re.fullmatch(r"rate: .* \(requests \d+(, \d+){4} and \d+ more\)", rate)
+
     (bodies,) = shown["test_bodies"]
     replies = [one["reply"] for one in bodies["exchanges"]]
     assert replies[0] == f"40 bytes that are no text: {' '.join(['ff'] * 32)}…"
