@@ -16,7 +16,7 @@ from pytest_imds.shared import Shared
 from pytest_imds.trust.deliveries import Delivery
 from tests import documents
 from tests.documents import CHAINS
-from tests.http.wire import Reply, Wire, error, fetch, request
+from tests.http.wire import TIMEOUT_S, Reply, Wire, error, fetch, request
 
 # How long a test watches that nothing comes.
 SILENCE_S = 0.15
@@ -288,5 +288,9 @@ def test_clients_that_give_up_leave_no_thread_behind(imds_server: ImdsServer, na
     for _ in range(20):
         with waiting(imds_server, name):
             assert fetch(imds_server, "/metadata/versions").status == 200
+        served = time.monotonic() + TIMEOUT_S
+        (listener,) = imds_server.listeners()
+        while listener.connections:
+            assert time.monotonic() < served, "the server has not seen that the clients are gone"
 
     assert threading.active_count() - before < 8
