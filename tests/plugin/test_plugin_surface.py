@@ -33,12 +33,6 @@ def test_fixtures_are_shown_with_their_documentation(run: Run, fixture: str, fir
     shown.fnmatch_lines([f"{fixture} -- *pytest_imds/plugin.py:*", f"    {first_line}"], consecutive=True)
 
 
-def test_plugin_that_is_loaded_already_may_be_named_on_the_command_line(pytester: pytest.Pytester) -> None:
-    done = pytester.runpytest_subprocess("--fixtures", "-p", "pytest_imds.plugin", "-p", "no:hypothesispytest")
-    assert done.ret == pytest.ExitCode.OK
-    done.stdout.fnmatch_lines(["imds_server -- *"])
-
-
 def test_run_whose_last_test_stops_the_server_ends_quietly(pytester: pytest.Pytester, run: Run) -> None:
     pytester.makepyfile("def test_stops(imds_server): imds_server.stop()")
     result = run()
@@ -89,7 +83,9 @@ def test_help_shows_the_options(run: Run) -> None:
     )
 
 
-def test_plugin_works_without_the_plugin_of_faker(pytester: pytest.Pytester) -> None:
+def test_plugin_that_pytest_finds_may_be_named_too_and_works_without_the_plugin_of_faker(
+    pytester: pytest.Pytester,
+) -> None:
     pytester.makepyfile(
         """
         def test_it(imds_server, imds_vm, request):
@@ -98,7 +94,10 @@ def test_plugin_works_without_the_plugin_of_faker(pytester: pytest.Pytester) -> 
             assert imds_server.is_running()
         """
     )
-    pytester.runpytest_subprocess("-p", "no:faker", "-p", "no:randomly", "-W", "error").assert_outcomes(passed=1)
+    # That pytest finds it, every test shows that asks for a server: nothing else loads it for them.
+    named = ("-p", "pytest_imds.plugin")
+    others = ("-p", "no:faker", "-p", "no:randomly", "-p", "no:hypothesispytest", "-W", "error")
+    pytester.runpytest_subprocess(*named, *others).assert_outcomes(passed=1)
 
 
 def test_plugin_works_alone(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
