@@ -8,7 +8,7 @@ import pytest
 import pytest_imds.trust.mint
 import pytest_imds.trust.verifier  # noqa: F401
 from pytest_imds import FORGERIES
-from tests.plugin.conftest import Run
+from tests.plugin.conftest import ALONE, PLUGINS, Run
 
 EC = "imds_authority_keys = ec"
 NAMES = list(FORGERIES)
@@ -232,7 +232,10 @@ UNUSED = """
 """
 
 
-def test_cryptography_is_not_imported_before_a_document_is_asked_for(pytester: pytest.Pytester) -> None:
+def test_cryptography_is_not_imported_before_a_document_is_asked_for(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(ALONE, "1")
     pytester.makepyfile(UNUSED)
-    done = pytester.runpytest_subprocess("-p", "no:randomly", "-p", "no:hypothesispytest", "-p", "no:cacheprovider")
+    done = pytester.runpytest_subprocess(*PLUGINS, "-p", "no:cacheprovider")
     done.assert_outcomes(passed=3 + len(NAMES))
