@@ -106,11 +106,12 @@ def test_vms_are_the_same_on_every_worker(
     assert {name.partition("@")[0]: vm for name, vm in recorded(pytester).items()} == vms
 
 
-def test_vms_are_the_same_without_the_plugin_of_faker(
-    pytester: pytest.Pytester, tests: list[str], vms: dict[str, str]
+def test_vms_are_the_same_with_the_plugin_of_faker(
+    pytester: pytest.Pytester, run: Run, tests: list[str], vms: dict[str, str]
 ) -> None:
-    pytester.runpytest_subprocess("-p", "no:randomly").assert_outcomes(passed=COUNT)
-    assert recorded(pytester) == vms
+    pytester.makepyfile(test_faker="def test_it(request): assert request.config.pluginmanager.has_plugin('faker')")
+    run("-p", "faker").assert_outcomes(passed=COUNT + 1)
+    assert recorded(pytester).items() > vms.items()
 
 
 def test_other_seed_gives_other_vms(pytester: pytest.Pytester, run: Run, tests: list[str], vms: dict[str, str]) -> None:
