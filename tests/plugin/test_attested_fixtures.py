@@ -148,41 +148,23 @@ def test_the_file_of_the_root_goes_away_however_a_test_ends(pytester: pytest.Pyt
 
 
 ROOTS = """
-    import os
     import pathlib
 
     import pytest
 
     @pytest.mark.parametrize("number", range(3))
     def test_it(imds_attested, number):
-        with pathlib.Path(os.environ.get("PYTEST_XDIST_WORKER", "alone")).open("ab") as file:
+        with pathlib.Path("roots").open("ab") as file:
             file.write(imds_attested.root_pem + b"|")
 """
 
 
-def roots(pytester: pytest.Pytester, file: str) -> set[bytes]:
-    """The roots that a process had, in all its sessions."""
-    had = pytester.path.joinpath(file).read_bytes().split(b"|")
-    return set(had) - {b""}
-
-
-def test_the_root_is_made_once_a_session(pytester: pytest.Pytester, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
+def test_the_root_is_made_once_a_session(pytester: pytest.Pytester, run: Run) -> None:
     pytester.makepyfile(ROOTS)
     for session in (1, 2):
         run(ini=(EC,)).assert_outcomes(passed=3)
-        assert len(roots(pytester, "alone")) == session
-
-
-def test_each_worker_of_xdist_has_a_root_of_its_own(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
-    pytester.makeini(f"[pytest]\n{EC}")
-    pytester.makepyfile(ROOTS)
-    done = pytester.runpytest_subprocess("-p", "pytest_imds.plugin", "-p", "xdist", "-n2", "--dist=each")
-    done.assert_outcomes(passed=6)
-
-    one, other = roots(pytester, "gw0"), roots(pytester, "gw1")
-    assert (len(one), len(other), len(one | other)) == (1, 1, 2)
+        roots = (pytester.path / "roots").read_bytes().removesuffix(b"|").split(b"|")
+        assert (len(roots), len({*roots})) == (3 * session, session)
 
 
 @pytest.mark.parametrize(("keys", "kind"), [("rsa", "rsa.RSAPublicKey"), ("ec", "ec.EllipticCurvePublicKey")])

@@ -105,20 +105,6 @@ def test_the_same_seed_gives_the_same_faults_in_any_order(pytester: pytest.Pytes
     assert all(told[0] != told[2] for told in runs[0].values())
 
 
-def test_a_new_seed_is_shown_and_reaches_the_workers(pytester: pytest.Pytester, run: Run, run_on_workers: Run) -> None:
-    write(pytester, IMPORTS, RECORDED)
-    result = run_on_workers("--imds-chaos")
-    result.assert_outcomes(passed=3)
-    on_workers = recorded(pytester)
-    shown = re.search(r"^imds chaos: seed (\d+) \(again: --imds-chaos=\1\)$", result.stdout.str(), re.MULTILINE)
-    assert shown
-    result.stdout.fnmatch_lines(
-        [f"=* imds chaos, seed {shown[1]} =*", "test_it.py::test_it[[]?[]]", "  * s: GET /metadata/*"]
-    )
-    run(f"--imds-chaos={shown[1]}").assert_outcomes(passed=3)
-    assert on_workers == recorded(pytester)
-
-
 def test_every_run_without_a_seed_has_a_new_one(pytester: pytest.Pytester, run: Run) -> None:
     pytester.makepyfile("def test_it(): ...")
     assert len({line for _ in range(3) for line in run("--imds-chaos").outlines if line.startswith("imds chaos:")}) > 1

@@ -96,16 +96,6 @@ def test_vms_are_the_same_under_pytest_randomly(
     assert recorded(pytester) == vms
 
 
-@pytest.mark.parametrize("dist", ["load", "loadgroup"])
-def test_vms_are_the_same_on_every_worker(
-    pytester: pytest.Pytester, tests: list[str], vms: dict[str, str], dist: str, run_on_workers: Run
-) -> None:
-    result = run_on_workers("--dist", dist)
-    result.assert_outcomes(passed=COUNT)
-    # xdist puts a test's group behind its name.
-    assert {name.partition("@")[0]: vm for name, vm in recorded(pytester).items()} == vms
-
-
 def test_vms_are_the_same_with_the_plugin_of_faker(
     pytester: pytest.Pytester, run: Run, tests: list[str], vms: dict[str, str]
 ) -> None:
