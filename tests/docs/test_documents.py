@@ -81,29 +81,33 @@ def blocks() -> Iterator[Block]:
 BLOCKS = list(blocks())
 
 
-def defines_tests(tree: ast.Module) -> bool:
-    return any(
+def defines_tests(block: Block) -> bool:
+    return block.language == "python" and any(
         isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)) and node.name.lower().startswith("test")
-        for node in tree.body
+        for node in ast.parse(block.text).body
     )
 
 
-def run_pytest(pytester: pytest.Pytester, *arguments: str) -> None:
+TESTS = {
+    page: found
+    for page in DOCUMENTS
+    if (found := [one for one in BLOCKS if one.document == page and defines_tests(one)])
+}
+
+
+def run_pytest(pytester: pytest.Pytester, *arguments: str) -> pytest.RunResult:
     """Run the tests in pytester's folder; every one has to pass, and there has to be one."""
     with pytest.MonkeyPatch.context() as patched:
-        # To find every plugin that is installed takes longer than most blocks do.
+        # To find every plugin that is installed takes longer than the tests of most pages do.
         patched.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
         result = pytester.runpytest_inprocess("-W", "error", "-p", "pytest_imds.plugin", *arguments)
     assert result.ret == pytest.ExitCode.OK
     assert set(result.parseoutcomes()) == {"passed"}
+    return result
 
 
 def run_python(block: Block, pytester: pytest.Pytester) -> None:
-    if defines_tests(ast.parse(block.text)):
-        pytester.makepyfile(test_block=block.text)
-        run_pytest(pytester)
-    else:
-        exec(compile(block.text, block.where, "exec"), {"__name__": "block"})
+    exec(compile(block.text, block.where, "exec"), {"__name__": "block"})
 
 
 def run_doctest(block: Block, pytester: pytest.Pytester) -> None:
@@ -193,10 +197,22 @@ def marks(block: Block) -> list[pytest.MarkDecorator]:
     return [pytest.mark.imds_namespace()] if "$ pytest-imds run" in block.text else []
 
 
-@pytest.mark.parametrize("block", [pytest.param(block, id=block.where, marks=marks(block)) for block in BLOCKS])
+@pytest.mark.parametrize(
+    "block", [pytest.param(block, id=block.where, marks=marks(block)) for block in BLOCKS if not defines_tests(block)]
+)
 def test_every_block_of_code_works(block: Block, pytester: pytest.Pytester) -> None:
     assert block.language in LANGUAGES, f"{block.where}: no test knows the language {block.language!r}"
     LANGUAGES[block.language](block, pytester)
+
+
+@pytest.mark.parametrize("page", [pytest.param(page, id=str(page.relative_to(ROOT))) for page in TESTS])
+def test_every_block_of_tests_passes(page: Path, pytester: pytest.Pytester) -> None:
+    """All of a page in one run: to begin one takes longer than most blocks do."""
+    files = {f"test_line_{block.line}": block.text for block in TESTS[page]}
+    pytester.makepyfile(**files)
+    result = run_pytest(pytester, "-v")
+    passed = re.findall(r"^(test_line_\d+)\.py::.* PASSED", result.stdout.str(), re.MULTILINE)
+    assert {*passed} == files.keys()
 
 
 def test_the_readme_has_the_commands_for_a_fresh_machine() -> None:
@@ -257,11 +273,11 @@ def test_the_readme_names_what_exists_and_nothing_else(pytester: pytest.Pytester
     assert named == set().union(*public_names(pytester).values())
 
 
-@pytest.mark.parametrize("page", ["fixtures", "options", "markers"])
-def test_the_reference_has_what_exists_and_nothing_else(page: str, pytester: pytest.Pytester) -> None:
-    text = (DOCS / "reference" / f"{page}.md").read_text(encoding="utf-8")
-    named = set(re.findall(r"^(?:## |\| `)(--imds-\w+|(?:make_)?imds\w*)", text, re.MULTILINE))
-    assert named == public_names(pytester)[page]
+def test_the_reference_has_what_exists_and_nothing_else(pytester: pytest.Pytester) -> None:
+    pages = {page: DOCS / "reference" / f"{page}.md" for page in ("fixtures", "options", "markers")}
+    title = re.compile(r"^(?:## |\| `)(--imds-\w+|(?:make_)?imds\w*)", re.MULTILINE)
+    named = {name: set(title.findall(page.read_text(encoding="utf-8"))) for name, page in pages.items()}
+    assert named == public_names(pytester)
 
 
 @pytest.mark.parametrize("line", [pytest.param(line, id=name) for name, line in MARKERS.items()])
@@ -302,11 +318,13 @@ def copied(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("page", ["docs/fidelity.md", "docs/reference/vm.md", "fixtures_data/README.md"])
-def test_a_generated_page_that_was_edited_is_found_and_written_anew(page: str, copied: Path) -> None:
-    good = (copied / page).read_text(encoding="utf-8")
-    (copied / page).write_text(good.replace("| --- |", "| --- |\n| our own |", 1), encoding="utf-8")
+def test_generated_pages_that_were_edited_are_found_and_written_anew(copied: Path) -> None:
+    pages = [copied / page for page in ("docs/fidelity.md", "docs/reference/vm.md", "fixtures_data/README.md")]
+    good = [page.read_text(encoding="utf-8") for page in pages]
+    for page, text in zip(pages, good, strict=True):
+        page.write_text(text.replace("| --- |", "| --- |\n| our own |", 1), encoding="utf-8")
     checked = generate(copied, "--check")
-    assert (checked.returncode, page in checked.stderr) == (1, True)
+    found = [str(page.relative_to(copied)) in checked.stderr for page in pages]
+    assert (checked.returncode, found) == (1, [True, True, True])
     assert generate(copied).returncode == 0
-    assert (copied / page).read_text(encoding="utf-8") == good
+    assert [page.read_text(encoding="utf-8") for page in pages] == good
