@@ -1,4 +1,4 @@
-"""What the clients in networks of their own ask for, and the asynchronous ones, which run on several loops."""
+"""Asynchronous clients, which run on several loops, and whose certificate they ask for."""
 
 from __future__ import annotations
 
@@ -16,11 +16,8 @@ from cryptography import x509
 
 from pytest_imds import ImdsServer
 from tests import documents
+from tests.private.addresses import TIMEOUT_S
 
-TIMEOUT_S = 5
-IMDS, HOST = "169.254.169.254", "168.63.129.16"
-NAME = f"http://{IMDS}/metadata/instance/compute/name?api-version=2021-02-01&format=text"
-METADATA = {"Metadata": "true"}
 # To make one takes httpx longer than to ask.
 TRUST = ssl.create_default_context()
 Get = Callable[[str, Mapping[str, str]], bytes]
@@ -39,11 +36,6 @@ def issuer_at_microsoft(server: ImdsServer) -> Issuer:
     (url,) = documents.ca_issuers(documents.opened(server.attestation.document()).leaf)
     assert urlsplit(url).netloc == "www.microsoft.com"
     return Issuer(url, x509.load_pem_x509_certificate(server.attestation.chain[1]))
-
-
-def asked_hosts(server: ImdsServer) -> list[str]:
-    """The hosts that requests have named so far."""
-    return [request.host for request, _ in server.log]
 
 
 def request_for(url: str, headers: Mapping[str, str]) -> tuple[str, bytes]:

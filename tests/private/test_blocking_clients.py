@@ -19,7 +19,8 @@ from cryptography import x509
 
 from pytest_imds import ImdsServer, Vm
 from tests.clients.redirected import NO_OTHER, RESOURCE, SCOPE, TOKEN_PATH, VARIABLE, Asked, asked, claims
-from tests.private.asking import HOST, IMDS, METADATA, NAME, TIMEOUT_S, TRUST, Get, asked_hosts, issuer_at_microsoft
+from tests.private.addresses import HOST, IMDS, METADATA, NAME, TIMEOUT_S, asked_hosts
+from tests.private.asking import TRUST, Get, issuer_at_microsoft
 
 TARGET = f"{TOKEN_PATH}?api-version=2018-02-01&resource={RESOURCE}"
 

@@ -20,7 +20,7 @@ from gevent import monkey
 from pytest_imds import ImdsServer, Vm
 from pytest_imds.errors import ImdsGuardError
 from tests.conftest import LeakError
-from tests.private.asking import IMDS, METADATA, NAME, TIMEOUT_S, asked_hosts
+from tests.private.addresses import IMDS, METADATA, NAME, TIMEOUT_S, asked_hosts
 
 
 def with_urllib() -> str:

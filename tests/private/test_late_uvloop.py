@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 
 from pytest_imds import ImdsServer, Vm
-from tests.private.asking import METADATA, NAME, with_create_connection, with_httpx
+from tests.private.addresses import METADATA, NAME
+from tests.private.asking import with_create_connection, with_httpx
 
 
 def test_a_uvloop_that_is_loaded_while_the_test_runs_leads_to_the_server(

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from pytest_imds import ImdsServer
-from tests.private.asking import METADATA, NAME, TIMEOUT_S, asked_hosts
+from tests.private.addresses import METADATA, NAME, TIMEOUT_S, asked_hosts
 
 
 def test_pycurl_does_not_reach_the_server(imds_redirect: ImdsServer) -> None:

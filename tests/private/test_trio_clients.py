@@ -13,20 +13,8 @@ from cryptography import x509
 from tornado.httpclient import AsyncHTTPClient, HTTPRequest
 
 from pytest_imds import ImdsServer, Vm
-from tests.private.asking import (
-    HOST,
-    IMDS,
-    METADATA,
-    NAME,
-    TIMEOUT_S,
-    Get,
-    asked_hosts,
-    body,
-    issuer_at_microsoft,
-    request_for,
-    with_anyio,
-    with_httpx,
-)
+from tests.private.addresses import HOST, IMDS, METADATA, NAME, TIMEOUT_S, asked_hosts
+from tests.private.asking import Get, body, issuer_at_microsoft, request_for, with_anyio, with_httpx
 
 
 def with_trio(url: str, headers: Mapping[str, str]) -> bytes:

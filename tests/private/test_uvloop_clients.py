@@ -14,13 +14,9 @@ from cryptography import x509
 from pytest_imds import ImdsServer, Vm
 from pytest_imds.errors import ImdsGuardError
 from tests.clients.redirected import NO_OTHER, SCOPE, VARIABLE, claims
+from tests.private.addresses import HOST, IMDS, METADATA, NAME, asked_hosts
 from tests.private.asking import (
-    HOST,
-    IMDS,
-    METADATA,
-    NAME,
     GetLater,
-    asked_hosts,
     issuer_at_microsoft,
     with_aiohttp,
     with_anyio,
