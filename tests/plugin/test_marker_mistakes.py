@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 
 import pytest
@@ -234,13 +235,17 @@ PLACES = {
 }
 
 
-@pytest.mark.parametrize("source", PLACES.values(), ids=PLACES)
-def test_mistake_is_shown_at_the_line_of_its_marker(pytester: pytest.Pytester, run: Run, source: str) -> None:
-    source = textwrap.dedent(source).strip()
-    line = [number for number, text in enumerate(source.splitlines(), start=1) if "MISTAKE" in text]
-    path = pytester.makepyfile(source)
-    result = run()
-    result.stdout.fnmatch_lines([f"{path}:{line[0]}: unknown VM *"])
+def test_mistakes_are_shown_at_the_lines_of_their_markers(pytester: pytest.Pytester, run: Run) -> None:
+    """In one run, too."""
+    sources = {f"test_{number}": textwrap.dedent(source).strip() for number, source in enumerate(PLACES.values())}
+    pytester.makepyfile(**sources)
+    shown = re.findall(r"^(?:E +)?\S*/(\w+)\.py:(\d+): unknown VM ", run().stdout.str(), re.MULTILINE)
+    assert {*shown} == {
+        (name, str(number))
+        for name, source in sources.items()
+        for number, line in enumerate(source.splitlines(), start=1)
+        if "MISTAKE" in line
+    }
 
 
 def test_profile_of_the_ini_file_that_does_not_exist_fails_at_setup(pytester: pytest.Pytester, run: Run) -> None:

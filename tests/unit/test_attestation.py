@@ -25,6 +25,7 @@ from pytest_imds import (
     ImdsUsageError,
     data,
 )
+from pytest_imds.shared import Shared
 from pytest_imds.trust.setting import AIA_MODES, Setting
 from tests import documents, hosts
 from tests.documents import CHAINS, VERSIONS
@@ -137,7 +138,7 @@ def test_the_file_goes_away_with_the_attestation_at_the_latest() -> None:
 def test_the_file_goes_away_when_a_server_ends(ending: type[BaseException] | None) -> None:
     path = Path()
     try:
-        with ImdsServer() as server:
+        with ImdsServer(shared=Shared("ec")) as server:
             path = server.attestation.root_path
             assert path.is_file()
             if ending:
