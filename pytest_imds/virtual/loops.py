@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -14,6 +13,7 @@ from types import FrameType
 from typing import Any
 
 from pytest_imds.patches import Patches
+from pytest_imds.virtual import quiet
 from pytest_imds.virtual.bindings import module_of
 from pytest_imds.virtual.flight import Seen, seen
 from pytest_imds.virtual.waiter import Waiter
@@ -125,7 +125,7 @@ class Loops:
 
 def _running() -> Iterator[tuple[int, Any]]:
     """Return the loops that run, and in which threads."""
-    for ident, frame in sys._current_frames().items():
+    for ident, frame in quiet.frames().items():
         caller: FrameType | None = frame
         while caller is not None:
             if caller.f_code.co_name == "run_forever" and module_of(caller) == "asyncio.base_events":

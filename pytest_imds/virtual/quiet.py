@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import threading
@@ -33,6 +34,21 @@ class Spot(NamedTuple):
     place: tuple[int, int]
     run_ns: int
     server: bool
+
+
+def frames() -> dict[int, FrameType]:
+    """Return what each thread executes.
+
+    CPython holds its own lock meanwhile, and may look for garbage: up to 3.11 it then waits for that lock if what goes
+    away wants it, for ever (python/cpython issue 106883).
+    """
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        return sys._current_frames()
+    finally:
+        if collects:
+            gc.enable()
 
 
 def servers() -> set[int | None]:

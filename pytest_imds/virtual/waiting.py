@@ -198,7 +198,7 @@ class Waiting:
     def _may_drive(self, waiter: Waiter) -> bool:
         """Return whether a waiter may make time go on: a watchdog may not while the test does something unseen."""
         began = self._began
-        return waiter.drives or began in self._waiters or quiet.waits(sys._current_frames().get(began))
+        return waiter.drives or began in self._waiters or quiet.waits(quiet.frames().get(began))
 
     def _run_times(self) -> dict[int, int]:
         """Return how long each thread has run, but for this one and those that are asleep until they are woken."""
@@ -207,7 +207,7 @@ class Waiting:
 
     def _others(self) -> dict[int, FrameType]:
         """Return what the threads execute that must be seen doing nothing."""
-        return {ident: frame for ident, frame in sys._current_frames().items() if self._counts(ident, frame)}
+        return {ident: frame for ident, frame in quiet.frames().items() if self._counts(ident, frame)}
 
     def _counts(self, ident: int, frame: FrameType) -> bool:
         if ident in self._waiters or (ident != self._began and quiet.idles(frame)):
