@@ -28,7 +28,7 @@ def busy() -> Iterator[None]:
 
 @pytest.mark.usefixtures("busy")
 def test_no_garbage_is_collected_under_the_lock_of_the_interpreter() -> None:
-    """Whatever is found then may wait for the same lock: CPython 3.11 stopped for ever (python/cpython issue 106883)."""
+    """Whatever goes away then may wait for the same lock: CPython 3.11 has stopped (python/cpython issue 106883)."""
     collections = []
     gc.collect()
     before = gc.get_threshold()
