@@ -98,12 +98,12 @@ def runs(native_id: int) -> bool:
     """
     try:
         status = os.open(f"{TASKS}/{native_id}/stat", os.O_RDONLY)
+        try:
+            return os.read(status, 512).rpartition(b") ")[2][:1] in b"RD"
+        finally:
+            os.close(status)
     except OSError:
         return True  # it has ended just now
-    try:
-        return os.read(status, 512).rpartition(b") ")[2][:1] in b"RD"
-    finally:
-        os.close(status)
 
 
 def idles(frame: FrameType) -> bool:

@@ -1,8 +1,9 @@
-"""What threads execute is looked at without waiting for anything."""
+"""Threads are looked at without waiting for any, and may end meanwhile."""
 
 from __future__ import annotations
 
 import gc
+import os
 from collections.abc import Iterator
 from threading import Event, Thread
 
@@ -53,3 +54,23 @@ def test_who_has_turned_the_collection_off_finds_it_off() -> None:
         assert not gc.isenabled()
     finally:
         gc.enable()
+
+
+@pytest.mark.skipif(not quiet.LINUX, reason="other systems are not asked")
+def test_a_thread_that_ends_while_it_is_looked_at_has_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    done = Event()
+    thread = Thread(target=done.wait, daemon=True)
+    thread.start()
+    read = os.read
+
+    def ended(file: int, size: int) -> bytes:
+        done.set()
+        thread.join()
+        while os.path.exists(f"/proc/self/task/{thread.native_id}"):  # noqa: PTH110 - until the system has cleared it away
+            pass
+        return read(file, size)
+
+    assert thread.native_id is not None
+    assert not quiet.runs(thread.native_id)
+    monkeypatch.setattr(os, "read", ended)
+    assert quiet.runs(thread.native_id)
