@@ -124,7 +124,7 @@ def test_a_signal_handler_may_sleep_too(clock: Clock) -> None:
 
 
 def test_no_thread_is_started() -> None:
-    before = threading.enumerate()
+    before = {*threading.enumerate()}
     with VirtualTime(Clock(), Nobody()):
         time.sleep(70)
-        assert threading.enumerate() == before
+        assert {*threading.enumerate()} <= before  # one of an earlier test may end meanwhile
