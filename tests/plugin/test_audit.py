@@ -353,18 +353,3 @@ def test_it(imds_server):
     result = run()
     result.stdout.fnmatch_lines(["*broke a rule*"])
     result.stdout.fnmatch_lines(["*the fault throttled() never fired*"])
-
-
-def test_workers_judge_their_tests(pytester: pytest.Pytester, run_on_workers: Run) -> None:
-    pytester.makepyfile(
-        CLIENT
-        + """
-@pytest.mark.imds(audit=["metadata-header"])
-@pytest.mark.parametrize("good", [True, False, True, False])
-def test_it(imds_server, good):
-    ask(imds_server, headers={"Metadata": "true"} if good else {})
-"""
-    )
-    result = run_on_workers()
-    result.assert_outcomes(passed=4, errors=2)
-    result.stdout.fnmatch_lines(["1. metadata-header: *", "1. metadata-header: *"])

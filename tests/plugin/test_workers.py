@@ -12,6 +12,7 @@ import pytest
 
 from tests.network.test_redirect_fixture import ASKS
 from tests.plugin import fleets, times
+from tests.plugin import test_audit as audit
 from tests.plugin import test_chaos as chaos
 from tests.plugin import test_isolation as isolation
 from tests.plugin import test_reproducible as reproducible
@@ -61,6 +62,12 @@ import pytest
 def test_asks(imds_redirect):
     ask()
 """
+AUDITED = """
+@pytest.mark.imds(audit=["metadata-header"])
+@pytest.mark.parametrize("good", [True, False, True, False])
+def test_it(imds_server, good):
+    ask(imds_server, headers={"Metadata": "true"} if good else {})
+"""
 
 
 def test_each_worker_is_by_itself(pytester: pytest.Pytester, run: Run, run_on_workers: Run) -> None:
@@ -78,11 +85,13 @@ def test_each_worker_is_by_itself(pytester: pytest.Pytester, run: Run, run_on_wo
         test_guarded=ASKS + GUARDED,
         test_failing=ASKS + FAILING,
         test_vms=VMS,
+        test_audited=audit.CLIENT + AUDITED,
     )
     result = run_on_workers("--imds-guard", "--junitxml=report.xml", "--imds-report=report.html")
-    result.assert_outcomes(passed=8 + 12 + 8 + 4 + reproducible.COUNT, failed=1)
+    result.assert_outcomes(passed=8 + 12 + 8 + 4 + 4 + reproducible.COUNT, failed=1, errors=2)
+    result.stdout.fnmatch_lines(["1. metadata-header: *", "1. metadata-header: *"])
     # The worker has no terminal; it is told how wide that of the run is.
-    (row,) = [line for line in result.outlines if line.startswith("1  0.")]
+    (row,) = [line for line in result.outlines if line.startswith("1  0.") and "  410  " in line]
     assert row.endswith("…    410  gone")
     assert "again: pytest test_failing.py::test_asks --imds-seed=0 --imds-guard" in result.outlines
     assert 'name="imds_again"' in (pytester.path / "report.xml").read_text(encoding="utf-8")
@@ -90,7 +99,7 @@ def test_each_worker_is_by_itself(pytester: pytest.Pytester, run: Run, run_on_wo
     assert [len({*column}) for column in zip(*own, strict=True)] == [2, 2, 2]
     assert len(own) == 2
     report = told((pytester.path / "report.html").read_text(encoding="utf-8"))
-    assert (len(report["tests"]), report["others"]) == (8 + 12 + 8 + 4 + reproducible.COUNT + 1, 0)
+    assert (len(report["tests"]), report["others"]) == (8 + 12 + 8 + 4 + 4 + reproducible.COUNT + 1, 0)
     redirected = [test for test in report["tests"] if test["id"].startswith("test_redirected")]
     assert {len(test["story"]["servers"][0]["exchanges"]) for test in redirected} == {3}
 
