@@ -11,7 +11,7 @@ import pytest_imds
 from pytest_imds import ImdsProvider, Vm
 from pytest_imds.tree import compact
 from pytest_imds.vm.projection import view
-from tests.plugin.conftest import Run
+from tests.plugin.conftest import PLUGINS, WITHOUT, Run
 
 HEAVY = ("werkzeug", "cryptography", "faker", "pytest_httpserver")
 
@@ -95,9 +95,7 @@ def test_plugin_that_pytest_finds_may_be_named_too_and_works_without_the_plugin_
         """
     )
     # That pytest finds it, every test shows that asks for a server: nothing else loads it for them.
-    named = ("-p", "pytest_imds.plugin")
-    others = ("-p", "no:faker", "-p", "no:randomly", "-p", "no:hypothesispytest", "-W", "error")
-    pytester.runpytest_inprocess(*named, *others).assert_outcomes(passed=1)
+    pytester.runpytest_inprocess(*PLUGINS, *WITHOUT, "-W", "error").assert_outcomes(passed=1)
 
 
 def test_plugin_works_alone(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
