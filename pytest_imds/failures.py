@@ -43,8 +43,9 @@ def tell(report: pytest.TestReport, item: pytest.Item, call: pytest.CallInfo[Non
 
 def _section(item: pytest.Item, servers: ServerFactory, error: BaseException | None) -> str:
     width = configuration.width(item.config)
+    verbosity = getattr(item.config.option, "verbose", 0)  # a pytest of 8.0 without a terminal has none
     lines: list[str] = []
-    for kind, line in _lines(item, servers, error, width, bodies=item.config.get_verbosity() > 0):
+    for kind, line in _lines(item, servers, error, width, bodies=verbosity > 0):
         whole = kind in ("again", "seed", "request")  # two are to be copied, the other is as wide as it may be
         lines += [line] if whole else wrap(line, width, subsequent_indent="  ", break_on_hyphens=False)
     return "\n".join(lines)
