@@ -113,7 +113,7 @@ def test_a_loop_gives_up_at_its_virtual_time(
     imds_faults.latency(50)
     with Stopwatch() as watch, pytest.raises(GIVES_UP):
         get(imds_server.url, 5)
-    assert 5 <= watch.virtual_s < 6
+    assert 5 <= watch.virtual_s < 7  # aiohttp rounds the moment up to a whole second
 
     with Stopwatch() as watch:
         time.sleep(70)
