@@ -111,8 +111,8 @@ class Clock:
         """Move the time on, whatever else goes on."""
         at_s = self.time() - self.began
         if self._jumps and at_s - self._jumps[-1].end_s < ONE_JUMP_S:
-            seconds_before = self._jumps.pop()
-            self._jumps.append(Jump(seconds_before.at_s, at_s + seconds - seconds_before.at_s))
+            begun_s = self._jumps.pop().at_s
+            self._jumps.append(Jump(begun_s, at_s + seconds - begun_s))
         else:
             self._jumps.append(Jump(at_s, seconds))
         self._ahead_s += seconds

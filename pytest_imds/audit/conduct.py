@@ -112,6 +112,7 @@ def keep_trying(requests: Sequence[Exchange], newest: str | None) -> Iterator[Br
     known = _row("keep-trying")
     for outage in outages(requests):
         last = outage.failed[-1]
+        # Nobody has to go on after 404: it is also what is said of what will never be there.
         if outage.then is not None or last.status is None or last.status == 404:
             continue
         tried_s = last.at_s - outage.failed[0].at_s

@@ -22,7 +22,7 @@ def reasons(url: str, redirected: bool, environ: Mapping[str, str], test: object
     """
     yield from interceptors.active(test)
     host = addresses.hosts()[0] if redirected else url.removeprefix("http://")
-    yield from _proxies(host, environ)
+    yield from _proxies(host, url, environ)
     if not redirected:
         yield (
             f"nothing leads clients here that ask {addresses.hosts()[0]}: the server is at {url} alone."
@@ -35,10 +35,11 @@ def reasons(url: str, redirected: bool, environ: Mapping[str, str], test: object
         )
 
 
-def _proxies(host: str, environ: Mapping[str, str]) -> Iterator[str]:
+def _proxies(host: str, url: str, environ: Mapping[str, str]) -> Iterator[str]:
     spared = environ.get("no_proxy", environ.get("NO_PROXY", ""))
     if proxy_bypass_environment(host, {"no": spared}):
         return
     for name in PROXIES:
-        if proxy := environ.get(name):
+        proxy = environ.get(name)
+        if proxy and proxy != url:  # what the audit names leads here
             yield f"{name} is {proxy}, and NO_PROXY does not name {host}. Add it there, or call imds_server.env()"

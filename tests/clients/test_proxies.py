@@ -43,11 +43,11 @@ def with_httpx(url: str) -> str:
     return httpx.get(url, headers=METADATA, timeout=TIMEOUT_S).text
 
 
-def with_aiohttp(url: str) -> str:
+def with_aiohttp(url: str, trust_env: bool = True) -> str:
     async def get() -> str:
         timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
         async with (
-            aiohttp.ClientSession(timeout=timeout, trust_env=True) as session,
+            aiohttp.ClientSession(timeout=timeout, trust_env=trust_env) as session,
             session.get(url, headers=METADATA) as response,
         ):
             return await response.text()

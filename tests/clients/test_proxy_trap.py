@@ -2,41 +2,29 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import shutil
 from collections.abc import Callable
-from urllib.request import ProxyHandler, Request, build_opener, urlopen
+from urllib.request import ProxyHandler, Request, build_opener
 
-import aiohttp
 import httpx
 import pytest
 import requests
 from pytest_httpserver import HTTPServer
 
 from pytest_imds import Audit, ImdsServer, ServerFactory, Vm
+from tests.clients.test_proxies import CLIENTS, METADATA, TIMEOUT_S, with_aiohttp, with_requests
 
 pytestmark = pytest.mark.imds(audit=False)
 
-TIMEOUT_S = 5
-METADATA = {"Metadata": "true"}
 NAME = "/metadata/instance/compute/name?api-version=2021-02-01&format=text"
 URL = f"http://169.254.169.254{NAME}"
 Get = Callable[[str], str]
 
 
-def with_urllib(url: str) -> str:
-    with urlopen(Request(url, headers=METADATA), timeout=TIMEOUT_S) as reply:
-        return str(reply.read().decode())
-
-
 def with_urllib_alone(url: str) -> str:
     with build_opener(ProxyHandler({})).open(Request(url, headers=METADATA), timeout=TIMEOUT_S) as reply:
         return str(reply.read().decode())
-
-
-def with_requests(url: str) -> str:
-    return requests.get(url, headers=METADATA, timeout=TIMEOUT_S).text
 
 
 def with_requests_alone(url: str) -> str:
@@ -45,36 +33,14 @@ def with_requests_alone(url: str) -> str:
         return session.get(url, headers=METADATA, timeout=TIMEOUT_S).text
 
 
-def with_httpx(url: str) -> str:
-    return httpx.get(url, headers=METADATA, timeout=TIMEOUT_S).text
-
-
 def with_httpx_alone(url: str) -> str:
     return httpx.get(url, headers=METADATA, timeout=TIMEOUT_S, trust_env=False).text
-
-
-def with_aiohttp(url: str, trust_env: bool = True) -> str:
-    async def get() -> str:
-        timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
-        async with (
-            aiohttp.ClientSession(timeout=timeout, trust_env=trust_env) as session,
-            session.get(url, headers=METADATA) as response,
-        ):
-            return await response.text()
-
-    return asyncio.run(get())
 
 
 def with_aiohttp_alone(url: str) -> str:
     return with_aiohttp(url, trust_env=False)
 
 
-TRUSTING: dict[str, Get] = {
-    "urllib": with_urllib,
-    "requests": with_requests,
-    "httpx": with_httpx,
-    "aiohttp": with_aiohttp,
-}
 ALONE: dict[str, Get] = {
     "urllib": with_urllib_alone,
     "requests": with_requests_alone,
@@ -93,22 +59,19 @@ def proxied(audit: Audit) -> list[int]:
     return [finding.requests[0].number for finding in audit.findings if finding.rule == "bypass-proxies"]
 
 
-@pytest.mark.parametrize("get", TRUSTING.values(), ids=TRUSTING)
+@pytest.mark.parametrize(
+    ("get", "found"),
+    [
+        *(pytest.param(get, [1, 2], id=f"{name} takes it") for name, get in CLIENTS.items()),
+        *(pytest.param(get, [], id=f"{name} leaves it alone") for name, get in ALONE.items()),
+    ],
+)
 def test_who_takes_the_proxy_gets_an_answer_and_is_found(
-    get: Get, imds_audit: Audit, imds_redirect: ImdsServer, imds_vm: Vm
+    get: Get, found: list[int], imds_audit: Audit, imds_redirect: ImdsServer, imds_vm: Vm
 ) -> None:
     assert get(URL) == imds_vm.name
     assert get(f"{imds_redirect.url}{NAME}") == imds_vm.name
-    assert proxied(imds_audit) == [1, 2]
-
-
-@pytest.mark.parametrize("get", ALONE.values(), ids=ALONE)
-def test_who_leaves_the_proxy_alone_is_not_found(
-    get: Get, imds_audit: Audit, imds_redirect: ImdsServer, imds_vm: Vm
-) -> None:
-    assert get(URL) == imds_vm.name
-    assert get(f"{imds_redirect.url}{NAME}") == imds_vm.name
-    assert proxied(imds_audit) == []
+    assert proxied(imds_audit) == found
 
 
 def test_the_proxy_needs_no_redirect(imds_audit: Audit, imds_vm: Vm) -> None:
@@ -130,7 +93,7 @@ def test_the_environment_of_other_programs_has_the_proxy(imds_audit: Audit, imds
     assert (environ["HTTP_PROXY"], environ["NO_PROXY"]) == (imds_server.url, "")
 
 
-@pytest.mark.parametrize("get", TRUSTING.values(), ids=TRUSTING)
+@pytest.mark.parametrize("get", CLIENTS.values(), ids=CLIENTS)
 def test_other_servers_are_reached_as_ever(
     get: Get, imds_audit: Audit, imds_server: ImdsServer, httpserver: HTTPServer
 ) -> None:

@@ -174,11 +174,16 @@ def test_without_a_request_it_says_what_may_have_kept_them(
         def test_asked(imds_server):
             ask(imds_server)
             assert False
+
+        def test_audited(imds_audit):
+            assert False
         """,
     )
     result = run("--imds-guard")
-    result.assert_outcomes(failed=5)
-    told = [" ".join(line.strip() for line in section(result, number)) for number in range(5)]
+    result.assert_outcomes(failed=6)
+    *told, audited = (" ".join(line.strip() for line in section(result, number)) for number in range(6))
+    assert "no request has arrived." in audited
+    assert "_proxy is " not in audited.lower()
 
     mocks = "- responses takes requests before they get to a socket. To let those to IMDS pass: responses.add_passthru("
     assert [mocks in one for one in told] == [True, True, False, False, False]
